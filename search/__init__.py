@@ -1,0 +1,1 @@
+"""Deciding, running and recording: configuration, study, Ray runtime, tracking, front and command line."""
