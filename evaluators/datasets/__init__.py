@@ -1,0 +1,1 @@
+"""Data sets; a user's own is a function named `package.module:function`."""
