@@ -10,9 +10,9 @@ Role: TypeAlias = Literal["producer", "consumer", "scale"]
 class Slice:
     """What each channel of a group owns along one axis of one tensor.
 
-    `positions[c]` are the indices along `axis` that go when channel c goes; a flattened 7 x 7 map gives a linear layer's
-    input 49 per channel, a zero-padded shortcut may own none for some. Roles: `producer` (its rows compute the channel),
-    `consumer` (its columns read the channel), `scale` (acts on the channel element by element: batch norm, bias).
+    `positions[c]` are the indices along `axis` that go when channel c goes; a flattened 7 x 7 map gives a linear
+    layer's input 49 per channel, a zero-padded shortcut may own none for some. Roles: `producer` (its rows compute the
+    channel), `consumer` (its columns read the channel), `scale` (acts on it element by element: batch norm, bias).
     """
 
     tensor: str

@@ -1,0 +1,61 @@
+"""Turn any vector of removed fractions into widths that meet a budget: at most it, and no channel more would fit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pruners.cost import CostModel, FloatArray
+from pruners.ledger import IntArray
+from spaces import ChannelGroup, InfeasibleError
+
+GRID = 64
+ROUNDS = 4
+
+
+def rounded_widths(ratios: FloatArray, groups: Sequence[ChannelGroup]) -> IntArray:
+    """Kept widths for removed fractions, shape (..., num_groups): rounded down to the group's multiple, within bounds.
+
+    The small addend keeps 10 * (1 - 0.9) from becoming 0 in floating point.
+    """
+    width = np.array([group.width for group in groups])
+    multiple = np.array([group.multiple_of for group in groups])
+    least = np.array([group.min_keep for group in groups])
+    most = np.array([group.max_keep for group in groups])
+    kept = np.floor(width * (1 - np.clip(ratios, 0, 1)) / multiple + 1e-6) * multiple
+    bounded: IntArray = np.clip(kept, least, most).astype(np.int64)
+    return bounded
+
+
+def fit(ratios: FloatArray, groups: Sequence[ChannelGroup], cost: CostModel, *, budget_macs: int) -> IntArray:
+    """Widths, shape (num_groups,), for removed fractions `ratios` of shape (num_groups,), shifted to the budget.
+
+    One number is added to every fraction, the smallest that meets the budget; then channels come back one at a time, to
+    the group that is furthest below its share, while any still fits.
+
+    Raises:
+        InfeasibleError: not even the smallest network in reach meets the budget.
+    """
+    if cost.min_macs > budget_macs:
+        raise InfeasibleError("target_flops", budget_macs, f"no network in reach has fewer than {cost.min_macs} MACs")
+    low, high = -1.0, 1.0
+    for _ in range(ROUNDS):  # each round narrows the bracket by GRID
+        shifts = np.linspace(low, high, GRID + 1)
+        widths = rounded_widths(ratios + shifts[:, None], groups)
+        first = int(np.argmax(cost.macs(widths) <= budget_macs))
+        low, high = shifts[max(first - 1, 0)], shifts[first]
+    share = np.array([group.width for group in groups]) * (1 - np.clip(ratios + low, 0, 1))
+    return _fill(widths[first], share, groups, cost, budget_macs)
+
+
+def _fill(kept: IntArray, share: FloatArray, groups: Sequence[ChannelGroup], cost: CostModel, budget: int) -> IntArray:
+    steps = np.diag([group.multiple_of for group in groups])
+    most = np.array([group.max_keep for group in groups])
+    width = np.array([group.width for group in groups])
+    kept = kept.copy()
+    while True:
+        larger = kept + steps
+        fits = (larger <= most).all(axis=1) & (cost.macs(larger) <= budget)
+        if not fits.any():
+            return kept
+        shortfall = np.where(fits, (share - kept) / width, -np.inf)
+        kept = larger[int(np.argmax(shortfall))]

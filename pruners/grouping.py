@@ -1,0 +1,138 @@
+"""From label classes to channel groups.
+
+A class is a unit: all positions that go when one channel goes. Units that own equally many positions of the same axes
+form a group. Whatever can't be a group is reported with its reason.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pruners.ledger import IntArray
+from pruners.trace import Trace
+from spaces.group import ChannelGroup, Slice
+
+Place = tuple[str, int]
+"""A tensor and an axis."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseReason:
+    """Channels that stay as they are, and why."""
+
+    name: str
+    width: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """All groups of a trace, what stays dense, and the group and channel of every node.
+
+    Attributes:
+        owner: index of the group that owns a node, shape (num_nodes,), or -1.
+    """
+
+    groups: tuple[ChannelGroup, ...]
+    dense: tuple[DenseReason, ...]
+    owner: IntArray
+
+
+def find_groups(trace: Trace) -> Grouping:
+    """Sort a trace's units into groups; groups come in the order of the forward pass."""
+    units = _units(trace)
+    reasons = {int(trace.classes[node]): reason for node, reason in reversed(list(trace.frozen.items()))}
+    by_signature: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    dense: dict[tuple[str, str], int] = defaultdict(int)
+    factor_counts = _factor_counts(trace)
+    for unit, places in units.items():
+        producer = _first(places, trace, "producer")
+        reason = reasons.get(unit) or _why_not(places, trace)
+        if reason is not None:
+            if producer is not None:
+                dense[(module_of(producer[0]), reason)] += len(places[producer])
+            continue
+        signature = tuple(sorted((p, len(v)) for p, v in places.items() if p[0] not in trace.transient))
+        by_signature[(signature, factor_counts.get(unit, ()))].append(unit)
+    groups: list[ChannelGroup] = []
+    owner = np.full(len(trace.classes), -1, dtype=np.int64)
+    for members in by_signature.values():
+        group = _build(trace, units, members)
+        if group.width < 2:
+            dense[(group.name, "all of its channels depend on each other")] += 1
+            continue
+        owner[np.isin(trace.classes, members)] = len(groups)
+        groups.append(group)
+    left = tuple(DenseReason(name=name, width=width, reason=reason) for (name, reason), width in dense.items())
+    return Grouping(groups=_unique_names(groups), dense=left, owner=owner)
+
+
+def _units(trace: Trace) -> dict[int, dict[Place, list[int]]]:
+    """Class -> (tensor, axis) -> positions, for every axis with a role."""
+    units: dict[int, dict[Place, list[int]]] = defaultdict(dict)
+    for place in trace.axes:
+        if place not in trace.roles:
+            continue
+        axis = trace.axes[place]
+        for position, unit in enumerate(trace.classes[axis.first : axis.first + axis.size].tolist()):
+            units[unit].setdefault(place, []).append(position)
+    return units
+
+
+def _first(places: Mapping[Place, list[int]], trace: Trace, role: str) -> Place | None:
+    found = [place for place in places if trace.roles[place] == role]
+    return min(found, key=lambda place: trace.axes[place].first) if found else None
+
+
+def _why_not(places: Mapping[Place, list[int]], trace: Trace) -> str | None:
+    if _first(places, trace, "consumer") is None:
+        return "nothing that can be cut reads it"
+    if _first(places, trace, "producer") is None:
+        return "no layer produces it"
+    return None
+
+
+def _factor_counts(trace: Trace) -> dict[int, tuple[tuple[int, int], ...]]:
+    """How often each class stands in each cost factor: channels of one group must cost the same."""
+    counts: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    factors = [factor for term in trace.terms for factor in term.factors]
+    for index, factor in enumerate(factors):
+        units, numbers = np.unique(trace.classes[factor[factor > 0]], return_counts=True)
+        for unit, number in zip(units.tolist(), numbers.tolist(), strict=True):
+            counts[unit].append((index, number))
+    return {unit: tuple(rows) for unit, rows in counts.items()}
+
+
+def _build(trace: Trace, units: Mapping[int, Mapping[Place, list[int]]], members: list[int]) -> ChannelGroup:
+    named = [_first(units[unit], trace, "producer") for unit in members]
+    name = min((place for place in named if place), key=lambda place: trace.axes[place].first)
+    ordered = sorted(members, key=lambda unit: units[unit][name][0])
+    places = sorted({place for unit in members for place in units[unit]}, key=lambda place: trace.axes[place].first)
+    slices = tuple(
+        Slice(
+            tensor=place[0],
+            axis=place[1],
+            role=trace.roles[place],
+            positions=tuple(tuple(units[unit].get(place, ())) for unit in ordered),
+        )
+        for place in places
+    )
+    return ChannelGroup(name=module_of(name[0]), width=len(members), slices=slices, stage=trace.stages.get(name[0], ""))
+
+
+def module_of(tensor: str) -> str:
+    """The module that owns a parameter: `layer1.0.conv1` for `layer1.0.conv1.weight`."""
+    return tensor.removesuffix(".weight")
+
+
+def _unique_names(groups: list[ChannelGroup]) -> tuple[ChannelGroup, ...]:
+    """A layer whose channels fall into several groups gives each a number: `conv`, `conv#2`."""
+    seen: dict[str, int] = defaultdict(int)
+    named = []
+    for group in groups:
+        seen[group.name] += 1
+        suffix = f"#{seen[group.name]}" if seen[group.name] > 1 else ""
+        named.append(replace(group, name=group.name + suffix))
+    return tuple(named)

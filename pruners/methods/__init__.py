@@ -1,0 +1,1 @@
+"""Which channels stay: one method per file."""

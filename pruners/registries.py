@@ -1,0 +1,57 @@
+"""The three plugin families of pruning, and what a plugin of each promises."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from torch import Tensor
+
+from pruners.cost import FloatArray
+from pruners.evidence import Evidence
+from spaces import ChannelGroup, Domain, Registry
+
+
+class Allocator(Protocol):
+    """Says how much of each group goes; a frozen dataclass of its hyper-parameters.
+
+    Attributes:
+        domains: hyper-parameters and their ranges; the scalar is not among them.
+        needs: kinds of evidence: `weights`, `gradients`, `activations`.
+        scalar: the one field that is monotone in cost (more of it removes more), solved from the budget; None where the
+            vector is only shifted.
+        scalar_range: where it is solved.
+    """
+
+    domains: ClassVar[Mapping[str, Domain]]
+    needs: ClassVar[frozenset[str]]
+    scalar: ClassVar[str | None]
+    scalar_range: ClassVar[tuple[float, float]]
+
+    def ratios(self, groups: Sequence[ChannelGroup], evidence: Evidence) -> FloatArray:
+        """Removed fraction per group, shape (num_groups,), in [0, 1]."""
+        ...
+
+
+class Method(Protocol):
+    """Says which channels go; a frozen dataclass of its hyper-parameters.
+
+    A rule on sets defines `keep(group, count, evidence) -> indices` instead of scores.
+    """
+
+    domains: ClassVar[Mapping[str, Domain]]
+    needs: ClassVar[frozenset[str]]
+
+    def score(self, group: ChannelGroup, evidence: Evidence) -> Tensor:
+        """One number per channel, shape (width,); the lowest go first."""
+        ...
+
+
+class Step(Protocol):
+    """Changes the network after its channels are cut."""
+
+    domains: ClassVar[Mapping[str, Domain]]
+    needs: ClassVar[frozenset[str]]
+
+
+ALLOCATORS: Registry[type[Allocator]] = Registry("allocator", "pruners.allocators")
+METHODS: Registry[type[Method]] = Registry("method", "pruners.methods")
+STEPS: Registry[type[Step]] = Registry("step", "pruners.steps")

@@ -1,0 +1,1 @@
+"""Changes to the cut network: one step per file."""
