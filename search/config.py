@@ -1,4 +1,4 @@
-"""What a user writes: the search's configuration, with every default. No heavy imports: reading one takes milliseconds."""
+"""What a user writes, with every default. No heavy imports: reading a configuration takes milliseconds."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from search.targets import Target
+
 
 class Strict(BaseModel):
     """Unknown keys are mistakes."""
@@ -65,7 +66,9 @@ class Workers(Strict):
 
     count: int | None = Field(None, ge=1, description="null: as many as the machine or the cluster holds")
     cpus: float = Field(1, gt=0)
-    gpus: float | None = Field(None, ge=0, description="null: an equal share of the machine's GPUs; fractions share one")
+    gpus: float | None = Field(
+        None, ge=0, description="null: an equal share of the machine's GPUs; fractions share one"
+    )
     address: str | None = Field(None, description="a Ray cluster; null starts one on this machine alone")
     max_failures: int = Field(2, ge=0, description="how often a trial whose worker died is tried again")
     timeout_seconds: float | None = Field(3600, gt=0, description="a worker silent for longer is ended and replaced")

@@ -1,0 +1,118 @@
+"""The Pareto front of accuracy against MACs, its exact hypervolume, and the best network under a budget."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluators.evaluation import Evaluation
+from spaces import Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A candidate of the study with one evaluation of it."""
+
+    number: int
+    candidate: Candidate
+    evaluation: Evaluation
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the search split classified right, in [0, 1]; higher is better."""
+        return float(self.evaluation.accuracy)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one input; lower is better."""
+        return int(self.evaluation.macs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """Non-dominated evaluations of one fidelity, from the smallest network to the largest; accuracy rises with MACs."""
+
+    members: tuple[Measured, ...]
+    dense_macs: int
+    fidelity: int
+
+    @classmethod
+    def of(cls, measured: Iterable[Measured], *, dense_macs: int, fidelity: int | None = None) -> "Front":
+        """The front of the evaluations at `fidelity`, by default the highest that any has.
+
+        Failed and infeasible evaluations are left out. Of equal ones the earliest stays.
+        """
+        good = [item for item in measured if item.evaluation.status == "complete"]
+        if fidelity is None:
+            fidelity = max((item.evaluation.fidelity for item in good), default=0)
+        same = [item for item in good if item.evaluation.fidelity == fidelity]
+        return cls(members=tuple(non_dominated(same)), dense_macs=dense_macs, fidelity=fidelity)
+
+    @classmethod
+    def settled(cls, measured: Sequence[Measured], *, dense_macs: int) -> "Front":
+        """The front of the highest fidelity at which every member of every lower front was measured.
+
+        While a search climbs its ladder few candidates have reached the top; their front would look poor.
+        """
+        highest = max((item.evaluation.fidelity for item in measured), default=0)
+        lower: set[int] = set()
+        best = cls.of(measured, dense_macs=dense_macs, fidelity=0)
+        for fidelity in range(highest + 1):
+            front = cls.of(measured, dense_macs=dense_macs, fidelity=fidelity)
+            if front.members and lower <= {m.number for m in measured if m.evaluation.fidelity == fidelity}:
+                best = front
+            lower |= {item.number for item in front.members}
+        return best
+
+    def hypervolume(self) -> float:
+        """The share in [0, 1] of the box accuracy x MACs that the front dominates; higher is better.
+
+        Exact in two dimensions. The reference point is accuracy 0 at the dense network's MACs; accuracy is a share of 1
+        and MACs a share of the dense ones, so 1 would be a perfect classifier that costs nothing.
+        """
+        return hypervolume([(item.accuracy, item.macs / self.dense_macs) for item in self.members])
+
+    def best_under(self, budget_macs: int) -> Measured | None:
+        """The most accurate member with at most `budget_macs`, or None where all are larger."""
+        within = [item for item in self.members if item.macs <= budget_macs]
+        return within[-1] if within else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row per member for tables, JSON and CSV."""
+        return [_row(item, dense_macs=self.dense_macs) for item in self.members]
+
+
+def non_dominated(measured: Sequence[Measured]) -> list[Measured]:
+    """Those that no other beats in one objective and equals in the other, by rising MACs; O(n log n)."""
+    kept: list[Measured] = []
+    for item in sorted(measured, key=lambda item: (item.macs, -item.accuracy, item.number)):
+        if not kept or item.accuracy > kept[-1].accuracy:
+            kept.append(item)
+    return kept
+
+
+def hypervolume(points: Sequence[tuple[float, float]]) -> float:
+    """Area that (accuracy, cost) points dominate below the reference (0, 1); points beyond it add nothing."""
+    area, best = 0.0, 0.0
+    ordered = sorted(points, key=lambda point: (point[1], -point[0]))
+    for accuracy, cost in ordered:
+        if accuracy > best and cost < 1:
+            area += (accuracy - best) * (1 - cost)
+            best = accuracy
+    return area
+
+
+def _row(item: Measured, *, dense_macs: int) -> dict[str, Any]:
+    evaluation = item.evaluation
+    return {
+        "trial": item.number,
+        "accuracy": item.accuracy,
+        "macs": item.macs,
+        "macs_ratio": item.macs / dense_macs,
+        "params": evaluation.params,
+        "thop_macs": evaluation.thop_macs,
+        "allocator": item.candidate.allocator.name,
+        "method": item.candidate.method.name,
+        "step": item.candidate.step.name if item.candidate.step else None,
+        "fidelity": evaluation.fidelity,
+        "seconds": evaluation.seconds,
+    }

@@ -1,0 +1,69 @@
+"""From registries and a configuration to the plain plugin data of the search space."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from search.config import Config, Plugin
+from search.targets import Budget
+from spaces import ChannelGroup, Entry, Registry
+from spaces.space import PluginSpace, Space
+
+_FIRST = {"allocator": "uniform", "method": "l1"}
+"""The plainest of each family goes first: it is the default, and what anchors vary the others against."""
+
+_NOT_SEARCHED = {"explicit"}
+"""Allocators that only carry a vector which somebody wrote down."""
+
+
+def build_space(config: Config, *, groups: Sequence[ChannelGroup], budget: Budget, registries: Any) -> Space:
+    """The space that a configuration asks for on one network.
+
+    Args:
+        config: preset, plugins and offsets.
+        groups: of the dense network.
+        budget: what candidates may spend.
+        registries: with attributes ALLOCATORS, METHODS and STEPS.
+
+    Raises:
+        UserError: an unknown plugin or hyper-parameter.
+    """
+    asked = config.space
+    steps: tuple[Plugin, ...] = asked.steps
+    if not steps and asked.preset == "full":
+        steps = tuple(Plugin(name=name) for name in registries.STEPS.names())
+    stages = sorted({group.stage for group in groups})
+    names = [group.name for group in groups]
+    places = {"methods": [], "stagewise": stages}.get(asked.preset, names)
+    return Space(
+        low_macs=budget.low_macs,
+        high_macs=budget.high_macs,
+        dense_macs=budget.dense_macs,
+        allocators=_plugin_spaces(registries.ALLOCATORS, asked.allocators, key="space.allocators"),
+        methods=_plugin_spaces(registries.METHODS, asked.methods, key="space.methods"),
+        steps=_plugin_spaces(registries.STEPS, steps, key="space.steps"),
+        places=tuple(places),
+        offset=asked.offset,
+    )
+
+
+def _plugin_spaces(registry: Registry[Any], asked: Sequence[Plugin] | None, *, key: str) -> tuple[PluginSpace, ...]:
+    if asked is None:
+        asked = [Plugin(name=name) for name in registry.names() if name not in _NOT_SEARCHED]
+    first = _FIRST.get(registry.kind)
+    ordered = sorted(asked, key=lambda plugin: plugin.name != first)
+    return tuple(_plugin_space(registry, plugin, key=key) for plugin in ordered)
+
+
+def _plugin_space(registry: Registry[Any], plugin: Plugin, *, key: str) -> PluginSpace:
+    entry = registry.entry(plugin.name, key=key)
+    registry.build(plugin.name, plugin.params, key=key)
+    domains = {name: domain for name, domain in entry.domains.items() if name not in plugin.params}
+    return PluginSpace(name=plugin.name, domains=domains, defaults=_defaults(entry), fixed=dict(plugin.params))
+
+
+def _defaults(entry: Entry[Any]) -> dict[str, Any]:
+    if not is_dataclass(entry.target):
+        return {}
+    found: Iterable[tuple[str, Any]] = ((field.name, field.default) for field in fields(entry.target))
+    return {name: value for name, value in found if value is not MISSING and value is not None}

@@ -1,0 +1,185 @@
+"""The Optuna study: the one durable record of a search. Everything else can be made again from it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.trial import Trial, TrialState
+
+from evaluators.evaluation import Evaluation
+from search.front import Measured
+from spaces import Candidate, Domain, Float, Integer, PlanError, UserError
+from spaces.domain import Value
+from spaces.space import Space
+
+PlanKey: TypeAlias = Callable[[Candidate], str]
+"""Names the network that a candidate leads to; raises PlanError or InfeasibleError where there is none."""
+
+_DIRECTIONS = ["maximize", "minimize"]
+_MOST_DRAWS = 64
+_MODEL_DRAWS = 8
+_MOST_ATTEMPTS = 5
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A candidate to evaluate under this trial number; `refused` says why no network can be made of it."""
+
+    number: int
+    candidate: Candidate
+    refused: str | None = None
+
+
+def open_storage(location: str | Path) -> BaseStorage:
+    """A journal file for a path, Optuna's database storage for a URL.
+
+    Raises:
+        UserError: the database does not answer.
+    """
+    if isinstance(location, Path):
+        return JournalStorage(JournalFileBackend(str(location)))
+    try:
+        return RDBStorage(location)
+    except Exception as error:  # Each database driver has errors of its own.
+        raise UserError("storage", location, f"can't be opened: {str(error).splitlines()[0]}") from error
+
+
+class Records:
+    """Read-only view of a study: every evaluation that it holds."""
+
+    def __init__(self, storage: BaseStorage, *, name: str) -> None:
+        try:
+            self.study = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            raise UserError("run", name, "its study holds nothing yet; was it ever started?") from None
+
+    @property
+    def dense_macs(self) -> int:
+        """MACs of the network that the search started from."""
+        return int(self.study.user_attrs["dense_macs"])
+
+    def measured(self) -> Iterator[Measured]:
+        """Every evaluation of every finished trial, failed and infeasible ones too, by trial and fidelity."""
+        further = _further(self.study.user_attrs)
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            candidate = Candidate.from_json(trial.user_attrs["candidate"])
+            for data in (trial.user_attrs["evaluation"], *further.get(trial.number, ())):
+                evaluation = Evaluation.from_dict(data)
+                yield Measured(number=trial.number, candidate=candidate, evaluation=evaluation)
+
+    def num_finished(self) -> int:
+        """Trials with an answer."""
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
+class SearchStudy(Records):
+    """The study of a running search; one process writes it."""
+
+    def __init__(self, storage: BaseStorage, *, name: str, space: Space, sampler: BaseSampler, seed: int = 0) -> None:
+        """Open the study, or make it.
+
+        Raises:
+            UserError: a study of that name exists and is not of accuracy against MACs.
+        """
+        optuna.create_study(study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True)
+        self.study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        if [direction.name.lower() for direction in self.study.directions] != _DIRECTIONS:
+            raise UserError("storage", name, "holds another kind of study under this name")
+        self.study.set_user_attr("dense_macs", space.dense_macs)
+        self._space = space
+        self._sampler = sampler
+        self._fallback = RandomSampler(seed=seed + 1)
+        self._open: dict[int, Trial] = {}
+        done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        self._known = {trial.user_attrs["plan_key"] for trial in done if "plan_key" in trial.user_attrs}
+
+    def enqueue_anchors(self, limit: int) -> None:
+        """Queue the space's anchors, at most `limit`, once in the study's life."""
+        if self.study.user_attrs.get("anchors") is None:
+            for candidate, _ in zip(self._space.anchors(), range(limit), strict=False):
+                self._enqueue(self._space.encode(candidate), {"role": "anchor"}, skip_if_exists=True)
+            self.study.set_user_attr("anchors", limit)
+
+    def adopt_orphans(self) -> int:
+        """Queue again what a driver that died left running, with the same parameters.
+
+        Returns:
+            How many.
+        """
+        orphans = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for orphan in orphans:
+            self.study.tell(orphan.number, state=TrialState.FAIL)
+            attempt = orphan.user_attrs.get("attempt", 1) + 1
+            params = orphan.params if "candidate" in orphan.user_attrs else orphan.user_attrs.get("enqueued")
+            if params and attempt <= _MOST_ATTEMPTS:
+                self._enqueue(params, {"role": orphan.user_attrs.get("role", "sampled"), "attempt": attempt})
+        return len(orphans)
+
+    def ask(self, plan_key: PlanKey) -> Proposal | None:
+        """The next candidate that leads to a new network, or None where the space seems to have no more.
+
+        Repeated networks are told as failed: samplers don't see those, while copies of an answer would draw them to it.
+        After a few repeats in a row the draw is random.
+        """
+        for draw in range(_MOST_DRAWS):
+            self.study.sampler = self._sampler if draw < _MODEL_DRAWS else self._fallback
+            trial = self.study.ask()
+            candidate = self._space.decode(_suggest_from(trial))
+            trial.set_user_attr("candidate", candidate.to_json())
+            try:
+                key = plan_key(candidate)
+            except (PlanError, UserError) as error:
+                self._open[trial.number] = trial
+                return Proposal(number=trial.number, candidate=candidate, refused=str(error))
+            if key not in self._known:
+                self._known.add(key)
+                trial.set_user_attr("plan_key", key)
+                self._open[trial.number] = trial
+                return Proposal(number=trial.number, candidate=candidate)
+            self.study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def tell(self, number: int, evaluation: Evaluation) -> None:
+        """Record a trial's first evaluation: what the sampler learns from, of the lowest fidelity in every trial."""
+        trial = self._open.pop(number)
+        good = evaluation.status == "complete"
+        # A trial without constraints counts as feasible, and constraints can't be set after telling.
+        trial.set_constraint("failed", 0.0 if good else 1.0)
+        trial.set_user_attr("evaluation", evaluation.to_dict())
+        worst = (0.0, float(self._space.dense_macs))
+        self.study.tell(trial, (evaluation.accuracy, float(evaluation.macs)) if good else worst)
+
+    def add(self, number: int, evaluation: Evaluation) -> None:
+        """Record a further evaluation of a trial that has been told: a higher rung of the ladder."""
+        self.study.set_user_attr(f"evaluation/{number}/{evaluation.fidelity}", evaluation.to_dict())
+
+    def _enqueue(self, params: dict[str, Value], attributes: dict[str, Any], *, skip_if_exists: bool = False) -> None:
+        self.study.enqueue_trial(params, {**attributes, "enqueued": params}, skip_if_exists=skip_if_exists)
+
+
+def _suggest_from(trial: Trial) -> Callable[[str, Domain], Value]:
+    def suggest(name: str, domain: Domain) -> Value:
+        if isinstance(domain, Float):
+            return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        if isinstance(domain, Integer):
+            return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
+        return trial.suggest_categorical(name, domain.choices)  # type: ignore[return-value]
+
+    return suggest
+
+
+def _further(attributes: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """Evaluations of higher fidelity by trial, from the lowest."""
+    found: dict[int, dict[int, dict[str, Any]]] = {}
+    for key, value in attributes.items():
+        if key.startswith("evaluation/"):
+            _, number, fidelity = key.split("/")
+            found.setdefault(int(number), {})[int(fidelity)] = value
+    return {number: [rungs[fidelity] for fidelity in sorted(rungs)] for number, rungs in found.items()}
