@@ -69,7 +69,7 @@ def choose(method: Any, group: ChannelGroup, count: int, evidence: Evidence) -> 
         if len(set(kept)) != count:
             raise PlanError(f"method {type(method).__name__} kept {len(set(kept))} of {group.name}, asked for {count}")
         return kept
-    score = method.score(group, evidence)
+    score = evidence.derived(group, repr(method), lambda: method.score(group, evidence))
     if score.shape != (group.width,) or not bool(torch.isfinite(score).all()):
         raise PlanError(f"method {type(method).__name__} gave no finite score for every channel of {group.name}")
     order = torch.argsort(score, descending=True, stable=True)

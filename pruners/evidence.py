@@ -33,6 +33,11 @@ class Evidence:
         rows: Tensor = self.derived(group, "filters", lambda: self._rows(group.with_role("producer")))
         return rows
 
+    def distances(self, group: ChannelGroup) -> Tensor:
+        """Euclidean distances between the rows of `filters`, shape (width, width), float64, zero on the diagonal."""
+        distances: Tensor = self.derived(group, "distances", lambda: _distances(self.filters(group)))
+        return distances
+
     def consumers(self, group: ChannelGroup) -> Tensor:
         """What reads each channel, shape (width, fan_out): columns of every consuming layer side by side, float64."""
         rows: Tensor = self.derived(group, "consumers", lambda: self._rows(group.with_role("consumer")))
@@ -59,6 +64,13 @@ class Evidence:
         tensor = self.tensors[piece.tensor].movedim(piece.axis, 0)
         positions = torch.tensor(piece.positions, dtype=torch.int64)
         return tensor[positions.reshape(-1)].reshape(len(piece.positions), -1).double()
+
+
+def _distances(rows: Tensor) -> Tensor:
+    products = rows @ rows.T
+    squares = products.diagonal()
+    squared = (squares[:, None] + squares[None, :] - 2 * products).clamp_min_(0)
+    return squared.fill_diagonal_(0).sqrt_()
 
 
 def batch_norm_weights(group: ChannelGroup) -> tuple[Slice, ...]:

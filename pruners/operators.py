@@ -1,7 +1,8 @@
 """What each operator does to channel labels: a table from operator to rule.
 
 Rules for convolutions and matrix products are in `pruners.products`, the others here. An operator is looked up by its
-overload packet; anything tagged point-wise by PyTorch shares one rule, and an unknown operator leaves what it touches dense.
+overload packet; anything tagged point-wise by PyTorch shares one rule, and an unknown operator leaves what it touches
+dense.
 """
 
 from collections.abc import Callable

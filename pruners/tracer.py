@@ -1,9 +1,9 @@
 """One forward pass with an integer label beside every element.
 
 The dispatch mode below sees every operator that really runs, so functional code, views and shuffles need no special
-treatment: `pruners.operators` says what each operator does to labels, and an operator without a rule leaves the channels
-it touches dense. Label arrays keep dimensions along which nothing changes at stride 0, so that a feature map of
-64 x 112 x 112 elements usually costs 64 labels.
+treatment: `pruners.operators` says what each operator does to labels, and an operator without a rule leaves the
+channels it touches dense. Label arrays keep dimensions along which nothing changes at stride 0, so that a feature map
+of 64 x 112 x 112 elements usually costs 64 labels.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,7 +97,7 @@ class Tracer(TorchDispatchMode):
             model: its parameters and buffers are recognised by identity.
             rules: answers an operator with its rule, or None.
         """
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ledger = Ledger()
         self._rules = rules
         self._names = {id(tensor): name for name, tensor in named_tensors(model)}

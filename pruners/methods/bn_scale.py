@@ -17,8 +17,8 @@ from spaces import ChannelGroup, Domain
 class BatchNormScale:
     """Absolute batch-norm weight, averaged over the batch norms that act on the channel; small ones go first.
 
-    Source: Liu et al., Network Slimming, arXiv:1708.06519, section 3; the average over coupled batch norms, and the norm
-    of the filters where a group has none (a hidden linear layer), are our adaptations.
+    Source: Liu et al., Network Slimming, arXiv:1708.06519, section 3; the average over coupled batch norms, and the
+    norm of the filters where a group has none (a hidden linear layer), are our adaptations.
     """
 
     domains: ClassVar[Mapping[str, Domain]] = {}
@@ -26,5 +26,5 @@ class BatchNormScale:
 
     def score(self, group: ChannelGroup, evidence: Evidence) -> Tensor:
         if not batch_norm_weights(group):
-            return torch.linalg.vector_norm(evidence.filters(group), dim=1)
+            return evidence.filters(group).square().sum(dim=1).sqrt()
         return torch.stack([scale.abs() for scale in evidence.scales(group)]).mean(dim=0)

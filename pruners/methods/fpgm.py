@@ -27,9 +27,7 @@ class FPGM:
     metric: str = "l2"
 
     def score(self, group: ChannelGroup, evidence: Evidence) -> Tensor:
-        filters = evidence.filters(group)
         if self.metric == "cosine":
-            unit = torch.nn.functional.normalize(filters, dim=1)
+            unit = torch.nn.functional.normalize(evidence.filters(group), dim=1)
             return (1 - unit @ unit.T).sum(dim=1)
-        distances = torch.cdist(filters, filters, compute_mode="donot_use_mm_for_euclid_dist")
-        return distances.sum(dim=1)
+        return evidence.distances(group).sum(dim=1)
