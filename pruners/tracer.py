@@ -138,7 +138,10 @@ class Tracer(TorchDispatchMode):
         if info is None or not info.arrays:
             return None
         if len(info.arrays) == 1:
-            return next(iter(info.arrays.values()))
+            array = next(iter(info.arrays.values()))
+            if info.parameter:
+                self.mark(core(array)[0], "scale")
+            return array
         reason = "parameter used as an activation along several axes"
         for array in info.arrays.values():
             self.ledger.freeze(array, reason)
