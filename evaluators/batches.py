@@ -58,7 +58,9 @@ class Batches:
             yield self.plain(part)
 
     def _normalised(self, images_BCHW: Tensor) -> Tensor:
-        return torch.addcmul(-self._shift, images_BCHW.float(), self._factor)
+        # Channels last: convolutions follow their input's layout, and run faster.
+        images = images_BCHW.float().contiguous(memory_format=torch.channels_last)
+        return torch.addcmul(-self._shift, images, self._factor)
 
 
 def endless_indices(num_samples: int, *, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ from torch import nn
 from spaces import Registry
 
 if TYPE_CHECKING:
-    from evaluators.proxies.contract import Proxy
+    from evaluators.proxy import Proxy
     from evaluators.sources import Sources
 
 ModelFactory: TypeAlias = Callable[..., nn.Module]

@@ -10,7 +10,7 @@ from evaluators.batches import Batches
 from evaluators.modes import cumulative_batch_norms, evaluation_mode, logits_of
 from evaluators.split import Split
 
-SCORE_BATCH = 500
+SCORE_BATCH = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
