@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pruners.cost import FloatArray
 from pruners.evidence import Evidence
+from pruners.plan import Plan
 from spaces import ChannelGroup, Domain, Registry
 
 
@@ -46,10 +47,24 @@ class Method(Protocol):
 
 
 class Step(Protocol):
-    """Changes the network after its channels are cut."""
+    """Changes the network after its channels are cut; the compute may shrink, never grow."""
 
     domains: ClassVar[Mapping[str, Domain]]
     needs: ClassVar[frozenset[str]]
+
+    def apply(
+        self, model: nn.Module, *, groups: Sequence[ChannelGroup], plan: Plan, dense: nn.Module, evidence: Evidence
+    ) -> nn.Module:
+        """The finished network, with the inputs and outputs of `dense`.
+
+        Args:
+            model: what `slim(dense, groups, plan)` returned; the step owns it and may change it in place.
+            groups: of the dense network.
+            plan: group -> kept indices.
+            dense: read only.
+            evidence: of the dense network, read only.
+        """
+        ...
 
 
 ALLOCATORS: Registry[type[Allocator]] = Registry("allocator", "pruners.allocators")
