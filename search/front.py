@@ -9,6 +9,15 @@ from spaces import Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """The network that the search started from; accuracy on the search split, in [0, 1]."""
+
+    macs: int
+    params: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """A candidate of the study with one evaluation of it."""
 

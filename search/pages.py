@@ -3,23 +3,13 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.front import Front, Measured
+from search.front import Dense, Front, Measured
 from search.targets import format_macs
 
 _FRONT, _OTHERS, _DENSE, _INK, _GRID = "#0b6e99", "#b8c4ce", "#d1495b", "#22303c", "#e8edf1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dense:
-    """The network that the search started from; accuracy on the search split, in [0, 1]."""
-
-    macs: int
-    params: int
-    accuracy: float
 
 
 def write_pages(

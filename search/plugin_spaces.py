@@ -6,7 +6,7 @@ from typing import Any
 
 from search.config import Config, Plugin
 from search.targets import Budget
-from spaces import ChannelGroup, Entry, Registry
+from spaces import ChannelGroup, Entry, Registry, UserError
 from spaces.space import PluginSpace, Space
 
 _FIRST = {"allocator": "uniform", "method": "l1"}
@@ -45,6 +45,42 @@ def build_space(config: Config, *, groups: Sequence[ChannelGroup], budget: Budge
         places=tuple(places),
         offset=asked.offset,
     )
+
+
+def registry_of(kind: str) -> Registry[Any]:
+    """The registry that `paretoprune list KIND` shows."""
+    import evaluators.registries
+    import pruners
+    import search.samplers
+
+    registries = {
+        "methods": pruners.METHODS,
+        "allocators": pruners.ALLOCATORS,
+        "steps": pruners.STEPS,
+        "proxies": evaluators.registries.PROXIES,
+        "models": evaluators.registries.MODELS,
+        "samplers": search.samplers.SAMPLERS,
+        "datasets": evaluators.registries.DATASETS,
+    }
+    registry: Registry[Any] = registries[kind]  # type: ignore[assignment]
+    return registry
+
+
+def check_plugins(config: Config, *, registries: Any) -> None:
+    """Find unknown names and hyper-parameters before there is a network.
+
+    Raises:
+        UserError: the first of them.
+    """
+    for key, registry in (
+        ("allocators", registries.ALLOCATORS),
+        ("methods", registries.METHODS),
+        ("steps", registries.STEPS),
+    ):
+        asked = getattr(config.space, key)
+        if asked == () and key != "steps":
+            raise UserError(f"space.{key}", None, "needs at least one", choices=registry.names())
+        _plugin_spaces(registry, asked, key=f"space.{key}")
 
 
 def _plugin_spaces(registry: Registry[Any], asked: Sequence[Plugin] | None, *, key: str) -> tuple[PluginSpace, ...]:

@@ -34,11 +34,6 @@ class RunFolder:
         return self.path / "study.journal"
 
     @property
-    def dense_weights(self) -> Path:
-        """Weights of the dense network where the search trained it itself."""
-        return self.path / "dense.safetensors"
-
-    @property
     def ray(self) -> Path:
         """Tune's own bookkeeping."""
         return self.path / "ray"

@@ -1,7 +1,7 @@
 """The Optuna study: the one durable record of a search. Everything else can be made again from it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import Trial, TrialState
 
 from evaluators.evaluation import Evaluation
-from search.front import Measured
+from search.front import Dense, Measured
 from spaces import Candidate, Domain, Float, Integer, PlanError, UserError
 from spaces.domain import Value
 from spaces.space import Space
@@ -61,9 +61,9 @@ class Records:
             raise UserError("run", name, "its study holds nothing yet; was it ever started?") from None
 
     @property
-    def dense_macs(self) -> int:
-        """MACs of the network that the search started from."""
-        return int(self.study.user_attrs["dense_macs"])
+    def dense(self) -> Dense:
+        """The network that the search started from."""
+        return Dense(**self.study.user_attrs["dense"])
 
     def measured(self) -> Iterator[Measured]:
         """Every evaluation of every finished trial, failed and infeasible ones too, by trial and fidelity."""
@@ -82,23 +82,27 @@ class Records:
 class SearchStudy(Records):
     """The study of a running search; one process writes it."""
 
-    def __init__(self, storage: BaseStorage, *, name: str, space: Space, sampler: BaseSampler, seed: int = 0) -> None:
+    def __init__(self, storage: BaseStorage, *, name: str, space: Space, dense: Dense) -> None:
         """Open the study, or make it.
 
         Raises:
             UserError: a study of that name exists and is not of accuracy against MACs.
         """
         optuna.create_study(study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True)
-        self.study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        super().__init__(storage, name=name)
         if [direction.name.lower() for direction in self.study.directions] != _DIRECTIONS:
             raise UserError("storage", name, "holds another kind of study under this name")
-        self.study.set_user_attr("dense_macs", space.dense_macs)
+        self.study.set_user_attr("dense", asdict(dense))
         self._space = space
-        self._sampler = sampler
-        self._fallback = RandomSampler(seed=seed + 1)
         self._open: dict[int, Trial] = {}
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         self._known = {trial.user_attrs["plan_key"] for trial in done if "plan_key" in trial.user_attrs}
+        self.use_sampler(RandomSampler(), seed=0)
+
+    def use_sampler(self, sampler: BaseSampler, *, seed: int) -> None:
+        """Draw new candidates from `sampler`; after repeats in a row from a random one with `seed`."""
+        self._sampler = sampler
+        self._fallback = RandomSampler(seed=seed + 1)
 
     def enqueue_anchors(self, limit: int) -> None:
         """Queue the space's anchors, at most `limit`, once in the study's life."""

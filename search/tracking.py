@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from search.config import Tracking
-from search.front import Front, Measured
+from search.front import Dense, Front, Measured
 from search.loop import Job, SearchLoop
-from search.pages import Dense, write_pages
+from search.pages import write_pages
 
 if TYPE_CHECKING:
     from search.tracking_mlflow import MlflowSearch
@@ -122,7 +122,7 @@ class Tracker:
                 self._warn(f"MLflow does not answer ({reason}); `paretoprune sync {name}` completes its view later")
 
 
-def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[Measured], status: str) -> None:
+def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[Measured], status: str) -> str:
     """Make the MLflow view of a search again from its study; what is there already stays.
 
     Args:
@@ -131,6 +131,9 @@ def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[M
         front: the front to show.
         measured: every evaluation.
         status: of the parent run: FINISHED, or KILLED while the search is not over.
+
+    Returns:
+        The experiment's id.
     """
     mlflow = open_mlflow(settings, subject)
     for item in measured:
@@ -142,6 +145,7 @@ def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[M
     mlflow.curve(front, num_finished=len(first))
     write_summary(mlflow, subject, front=front, measured=measured)
     mlflow.close(status)
+    return mlflow.experiment_id
 
 
 def _note(subject: Subject) -> str:

@@ -13,6 +13,7 @@ _QUIET = {
     # One retry: a server that is away must not hold the search's end for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 for _name, _value in _QUIET.items():

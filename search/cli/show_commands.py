@@ -1,0 +1,110 @@
+"""`paretoprune front`, `inspect` and `list`."""
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.options import RUNS, ConfigFile, Run, RunsDir, Settings
+from spaces import UserError
+
+if TYPE_CHECKING:
+    from pruners import Analysis
+
+
+class Format(StrEnum):
+    """How a front is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def front(
+    run: Run,
+    form: Annotated[Format, typer.Option("--format", help="table, json or csv.")] = Format.table,
+    runs: RunsDir = RUNS,
+) -> None:
+    """Print the Pareto front of a run, finished or not."""
+    import csv
+
+    from search.flow import read_run
+    from search.run_folder import find_run
+
+    result = read_run(find_run(run, runs=runs))
+    rows = result.front.rows()
+    if form is Format.csv:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else ["trial"])
+        writer.writeheader()
+        writer.writerows(rows)
+    elif form is Format.json:
+        dense = {"macs": result.dense.macs, "params": result.dense.params, "accuracy": result.dense.accuracy}
+        hypervolume = result.front.hypervolume()
+        data = {"run": result.folder.name, "dense": dense, "fidelity": result.front.fidelity}
+        typer.echo(json.dumps({**data, "hypervolume": hypervolume, "front": rows}, indent=1))
+    else:
+        from search.cli.tables import console, front_table
+
+        title = f"Pareto front of {result.folder.name}"
+        console().print(front_table(result.front, dense=result.dense, title=title))
+
+
+def inspect(config: ConfigFile, settings: Settings = []) -> None:  # noqa: B006 - typer copies it
+    """Show groups, MACs and parameters per layer, and what can't be pruned and why."""
+    from search.config_file import load_config
+
+    loaded = load_config(config, overrides=settings)
+    from search.cli.tables import console, plain_table
+    from search.prepare import survey
+    from search.targets import format_macs
+
+    analysis = survey(loaded)
+    cost, out = analysis.cost, console()
+    out.print(_groups_table(analysis))
+    layers = cost.layers(cost.dense)
+    rows = [(x.name, x.kind, f"{x.macs:,}", f"{100 * x.macs / cost.dense_macs:.1f} %", f"{x.params:,}") for x in layers]
+    out.print(plain_table("\nLayers", ("layer", "kind", "MACs", "share", "parameters"), rows, right=(2, 3, 4)))
+    if analysis.dense:
+        left = [(item.name, item.width, item.reason) for item in analysis.dense]
+        out.print(plain_table("\nLeft as it is", ("layer", "channels", "why"), left, right=(1,)))
+    out.print(
+        f"\n{cost.dense_macs:,} MACs ({cost.dense_thop:,} by thop), {cost.dense_params:,} parameters; reachable budgets: "
+        f"{cost.min_macs / cost.dense_macs:.3f} to 1, {format_macs(cost.min_macs)} to {format_macs(cost.dense_macs)} MACs",
+        highlight=False,
+    )
+
+
+def list_plugins(kind: Annotated[str, typer.Argument(help="methods, allocators, steps, ...")] = "") -> None:
+    """List methods, allocators, steps, proxies, models, samplers or datasets, each with its paper."""
+    kinds = ("methods", "allocators", "steps", "proxies", "models", "samplers", "datasets")
+    if kind not in kinds:
+        raise UserError("KIND", kind or None, "is no list" if kind else "is required", choices=kinds)
+    from search.cli.tables import console, plain_table
+    from search.plugin_spaces import registry_of
+
+    rows = []
+    for entry in registry_of(kind):
+        domains = ", ".join(f"{name} {domain}" for name, domain in entry.domains.items())
+        rows.append((entry.name, entry.paper, entry.summary, domains))
+    columns = ("name", "paper", "what it does", "hyper-parameters")
+    console().print(plain_table(kind, columns, rows))
+    if kind == "models":
+        console().print(
+            "\nalso every classification network of torchvision by name, and your own as package.module:function"
+        )
+
+
+def _groups_table(analysis: "Analysis") -> object:
+    from search.cli.tables import plain_table
+
+    macs = {layer.name: layer.macs for layer in analysis.cost.layers(analysis.cost.dense)}
+    rows = []
+    for group in analysis.groups:
+        layers = {piece.tensor.rsplit(".", maxsplit=1)[0] for piece in group.slices}
+        share = sum(macs.get(name, 0) for name in layers) / analysis.cost.dense_macs
+        rules = f"{group.min_keep}..{group.max_keep}" + (f" by {group.multiple_of}" if group.multiple_of > 1 else "")
+        rows.append((group.name, group.stage, group.width, rules, len(layers), f"{100 * share:.1f} %"))
+    columns = ("group", "stage", "channels", "may keep", "layers touched", "their share of MACs")
+    return plain_table("Channel groups", columns, rows, right=(2, 3, 4, 5))

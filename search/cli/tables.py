@@ -1,0 +1,70 @@
+"""Tables for people, and how the console is made."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.front import Dense, Front
+from search.targets import format_macs
+
+
+def console(*, err: bool = False) -> Console:
+    """A console; where the output is no terminal, lines are not broken."""
+    made = Console(stderr=err)
+    if not made.is_terminal:
+        made = Console(stderr=err, width=200)
+    return made
+
+
+def front_table(front: Front, *, dense: Dense, title: str, limit: int | None = None) -> Table:
+    """The front from the smallest network to the largest; with `limit`, evenly thinned."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for name, justify in (
+        ("trial", "right"),
+        ("accuracy %", "right"),
+        ("change", "right"),
+        ("MACs", "right"),
+        ("of dense", "right"),
+        ("parameters", "right"),
+        ("allocator", "left"),
+        ("method", "left"),
+        ("step", "left"),
+    ):
+        if name != "step" or any(item.candidate.step for item in front.members):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for item in _thinned(front.members, limit):
+        row = [
+            str(item.number),
+            f"{100 * item.accuracy:.2f}",
+            f"{100 * (item.accuracy - dense.accuracy):+.2f}",
+            format_macs(item.macs),
+            f"{100 * item.macs / dense.macs:.1f} %",
+            f"{item.evaluation.params:,}",
+            item.candidate.allocator.name,
+            item.candidate.method.name,
+        ]
+        if len(table.columns) > len(row):
+            row.append(item.candidate.step.name if item.candidate.step else "")
+        table.add_row(*row)
+    return table
+
+
+def plain_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()
+) -> Table:
+    """A table without lines; columns at the positions `right` hold numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="right" if position in right else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
+
+
+def _thinned(members: Sequence[Any], limit: int | None) -> Sequence[Any]:
+    if limit is None or len(members) <= limit:
+        return members
+    positions = {round(index * (len(members) - 1) / (limit - 1)) for index in range(limit)}
+    return [members[position] for position in sorted(positions)]

@@ -1,0 +1,237 @@
+"""A whole search as a function: prepare, run on Ray, return the front. The command line is a thin layer above."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pruners import make_plan
+from search.config import Config
+from search.front import Dense, Front, Measured
+from search.halving import Rungs
+from search.journal import repair_journal, sole_driver
+from search.loop import Listener, SearchLoop
+from search.prepare import Prepared, Say, ladder, prepare, quiet
+from search.run_folder import RunFolder, create_run
+from search.samplers import build_sampler
+from search.study import PlanKey, Records, SearchStudy, open_storage
+from search.tracking import Subject, Tracker
+from spaces import Candidate
+
+__all__ = ["Prepared", "SearchResult", "prepare", "read_run", "resume_search", "run_search"]
+
+ANCHOR_SHARE = 0.5
+"""At most this share of the trials goes to known good points; the rest is the sampler's."""
+
+Watch = Callable[[Prepared, SearchLoop], Listener]
+"""Makes a listener once it is known what is searched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        folder: the run.
+        config: what was asked.
+        front: the front of one fidelity.
+        measured: every evaluation.
+        dense: the network it started from.
+        finished: whether every trial was answered and every member of the front measured on the last rung.
+        stopped: why it ended early, or None.
+        trouble: the traceback behind `stopped`, or None.
+        exhausted: whether the space has no further networks, so that fewer trials than asked were run.
+    """
+
+    folder: RunFolder
+    config: Config
+    front: Front
+    measured: tuple[Measured, ...]
+    dense: Dense
+    finished: bool = True
+    stopped: str | None = None
+    trouble: str | None = None
+    exhausted: bool = False
+
+
+def run_search(
+    config: Config,
+    *,
+    runs: Path = Path("runs"),
+    name: str | None = None,
+    watch: Sequence[Watch] = (),
+    say: Say = quiet,
+) -> SearchResult:
+    """Search for the Pareto front of accuracy against MACs.
+
+    Args:
+        config: what to search; `search.config_file.load_config` reads one.
+        runs: folder of all runs; the new run gets a folder in it.
+        name: of the run; by default the configuration's.
+        watch: makers of listeners, such as a progress display.
+        say: hears of each stage and of warnings.
+
+    Raises:
+        UserError: a mistake of the user, before any worker starts.
+    """
+    folder = create_run(config, runs=runs, name=name)
+    try:
+        return _search(folder, config, watch=watch, say=say)
+    except BaseException:
+        _drop_if_empty(folder)
+        raise
+
+
+def resume_search(folder: RunFolder, config: Config, *, watch: Sequence[Watch] = (), say: Say = quiet) -> SearchResult:
+    """Go on with a search after anything: what is finished stays, what was under way is run once more.
+
+    Args:
+        folder: of the run.
+        config: of the run, perhaps with more trials or other workers (`search.run_folder.check_resumable`).
+        watch: as in `run_search`.
+        say: as in `run_search`.
+
+    Raises:
+        UserError: another process is at it, or a mistake of the user.
+    """
+    return _search(folder, config, watch=watch, say=say)
+
+
+def read_run(folder: RunFolder) -> SearchResult:
+    """What a run has found so far, from its study alone; nothing is computed or started.
+
+    Raises:
+        UserError: the run has no study yet.
+    """
+    config = folder.config()
+    records = Records(open_storage(folder.storage(config)), name=folder.name)
+    measured = tuple(records.measured())
+    front = Front.settled(measured, dense_macs=records.dense.macs)
+    finished = records.num_finished() >= config.trials
+    return SearchResult(
+        folder=folder, config=config, front=front, measured=measured, dense=records.dense, finished=finished
+    )
+
+
+def plan_key(prepared: Prepared) -> PlanKey:
+    """Names the network of a candidate: equal keys, equal networks and so equal answers."""
+
+    def key(candidate: Candidate) -> str:
+        plan = make_plan(candidate, prepared.analysis, prepared.evidence)
+        rest = json.loads(candidate.to_json())
+        # With training between rounds, or a change after cutting, the plan alone does not decide the network.
+        kept = ("step", "rounds", "method", "allocator") if candidate.rounds > 1 else ("step", "rounds")
+        text = json.dumps([plan.to_json(), {name: rest[name] for name in kept}], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    return key
+
+
+def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: Say) -> SearchResult:
+    with sole_driver(folder.path):
+        repair_journal(folder.study_file)
+        folder.write_config(config)
+        prepared = prepare(config, folder=folder.path, say=say)
+        loop = _open_loop(folder, prepared)
+        tracking = (lambda prepared, loop: _tracker(folder, prepared, say),) if config.tracking.enabled else ()
+        loop.listeners = tuple(make(prepared, loop) for make in (*watch, *tracking))
+        try:
+            _drive(folder, prepared, loop, say=say)
+        finally:
+            loop.end()
+    return SearchResult(
+        folder=folder,
+        config=config,
+        front=loop.front(),
+        measured=tuple(loop.measured()),
+        dense=prepared.dense,
+        finished=loop.finished,
+        stopped=loop.stopped,
+        trouble=loop.trouble,
+        exhausted=loop.exhausted,
+    )
+
+
+def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
+    config = prepared.config
+    storage = open_storage(folder.storage(config))
+    study = SearchStudy(storage, name=folder.name, space=prepared.space, dense=prepared.dense)
+    # A sampler that starts again with its old seed would draw its old candidates again.
+    seed = config.seed + len(study.study.get_trials(deepcopy=False))
+    study.use_sampler(build_sampler(config.sampler, seed=seed), seed=seed)
+    study.adopt_orphans()
+    study.enqueue_anchors(max(1, int(ANCHOR_SHARE * config.trials)))
+    return SearchLoop(
+        study=study,
+        plan_key=plan_key(prepared),
+        trials=config.trials,
+        num_rungs=len(config.ladder),
+        rungs=Rungs(reduction=config.halving.reduction, similar=config.halving.similar),
+        give_up_after=config.give_up_after,
+        seed=config.seed,
+        dense_macs=prepared.dense.macs,
+    )
+
+
+def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say) -> None:
+    if loop.finished:
+        return
+    say("starting workers")
+    from search.runtime.driver import drive
+    from search.runtime.payload import Payload
+    from search.runtime.session import ray_session
+
+    config = prepared.config
+    on_cluster = config.workers.address is not None and config.device != "cpu"
+    use_gpu = prepared.task.device.type == "cuda" or on_cluster
+    with ray_session(config.workers, use_gpu=use_gpu) as slots:
+        payload = Payload(
+            task=prepared.spec,
+            splits=prepared.splits,
+            analysis=prepared.analysis,
+            evidence=prepared.evidence,
+            ladder=ladder(config),
+            seed=config.seed,
+            threads=slots.cpus,
+            timeout_seconds=config.workers.timeout_seconds,
+            hangs=str(folder.troubles),
+        )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        drive(loop, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
+
+
+def _tracker(folder: RunFolder, prepared: Prepared, say: Say) -> Tracker:
+    return Tracker(prepared.config.tracking, subject(folder, prepared.config, prepared.dense), warn=say)
+
+
+def subject(folder: RunFolder, config: Config, dense: Dense) -> Subject:
+    """What MLflow is told of a run."""
+    params = {
+        "model": config.model.name,
+        "data": config.data.name,
+        "target_flops": config.target_flops,
+        "trials": config.trials,
+        "preset": config.space.preset,
+        "sampler": config.sampler.name,
+        "ladder": ", ".join(rung.name for rung in config.ladder),
+        "seed": config.seed,
+        "dense_macs": dense.macs,
+        "dense_params": dense.params,
+        "dense_accuracy": dense.accuracy,
+    }
+    return Subject(name=folder.name, runs=folder.path.parent, dense=dense, params=params)
+
+
+def _drop_if_empty(folder: RunFolder) -> None:
+    """A mistake in the configuration leaves no run behind."""
+    if not folder.study_file.exists():
+        for path in (folder.config_file, folder.path / "driver.lock", *folder.path.glob("base-*.safetensors")):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.troubles.rmdir()
+            folder.path.rmdir()

@@ -1,0 +1,228 @@
+"""Everything that is done once, in the driver, before the first candidate: data, dense network, analysis, evidence."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+import pruners
+from evaluators.base import train_base
+from evaluators.proxy import ProxySpec
+from evaluators.recipe import Recipe
+from evaluators.score import Score, accuracy
+from evaluators.task import DataSpec, ModelSpec, Splits, Task, TaskSpec, load_splits
+from pruners import Analysis, Evidence, GroupRules, analyse, gather_evidence
+from search.config import Config
+from search.front import Dense
+from search.plugin_spaces import build_space, check_plugins
+from search.samplers import build_sampler
+from search.targets import Budget
+from spaces import InfeasibleError, UserError
+from spaces.space import Space
+
+EVIDENCE_SAMPLES = 1024
+
+Say = Callable[[str], None]
+"""Hears what is being done, in a few words."""
+
+
+def quiet(_: str) -> None:
+    """Says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What candidates are made from and measured with.
+
+    Attributes:
+        config: what was asked.
+        spec: the task with the dense network's final weights: what workers get.
+        splits: decoded data on the processor; never the test split.
+        task: the data on this process's device.
+        model: the dense network on that device, in evaluation mode.
+        analysis: its groups and exact costs.
+        evidence: what methods and allocators look at.
+        budget: the compute budget in MACs.
+        space: the candidates.
+        dense_score: of the dense network on the search split.
+    """
+
+    config: Config
+    spec: TaskSpec
+    splits: Splits
+    task: Task
+    model: nn.Module
+    analysis: Analysis
+    evidence: Evidence
+    budget: Budget
+    space: Space
+    dense_score: Score
+
+    @property
+    def dense(self) -> Dense:
+        """Size and accuracy of the dense network."""
+        cost = self.analysis.cost
+        return Dense(macs=cost.dense_macs, params=cost.dense_params, accuracy=self.dense_score.accuracy)
+
+
+def task_spec(config: Config) -> TaskSpec:
+    """The task that a configuration describes."""
+    model = ModelSpec(name=config.model.name, params=config.model.params, weights=config.model_weights)
+    return TaskSpec(
+        model=model,
+        data=DataSpec(name=config.data.name, params=config.data.params),
+        seed=config.seed,
+        device=config.device,
+    )
+
+
+def ladder(config: Config) -> tuple[ProxySpec, ...]:
+    """The configuration's proxies, from the cheapest rung to the dearest."""
+    return tuple(ProxySpec(name=rung.name, params=rung.params) for rung in config.ladder)
+
+
+def check_config(config: Config) -> None:
+    """Find the mistakes that show without data or network.
+
+    Raises:
+        UserError: an unknown plugin, hyper-parameter or training option, or weights that are not there.
+    """
+    check_plugins(config, registries=pruners)
+    for index, rung in enumerate(ladder(config)):
+        rung.build(key=f"ladder.{index}")
+    build_sampler(config.sampler, seed=config.seed)
+    for key in ("finetune", "train"):
+        if options := getattr(config, key):
+            recipe(options, key=key)
+    weights = config.model_weights
+    if weights is not None and not Path(weights).is_file():
+        raise UserError("weights", weights, "there is no such file")
+
+
+def prepare(config: Config, *, folder: Path | None = None, say: Say = quiet) -> Prepared:
+    """Read the data, build and analyse the dense network, and lay out the space.
+
+    Args:
+        config: what the user asked for.
+        folder: where a network that has no weights and is trained here is kept, and found again; a temporary one if
+            None.
+        say: hears of each stage.
+
+    Raises:
+        UserError: a mistake in the configuration, data or weights.
+        InfeasibleError: a budget out of reach; the message has the range.
+    """
+    check_config(config)
+    spec = _placed(task_spec(config), config)
+    say("reading data")
+    splits = load_splits(spec)
+    task = Task(spec, splits)
+    say("analysing the network")
+    # Before any training: a budget out of reach shows without it.
+    model = task.dense_model()
+    analysis = _analysed(config, task, model)
+    if not analysis.groups:
+        raise UserError(
+            "model", config.model.name, "has no channels that can be pruned; `paretoprune inspect` says why"
+        )
+    budget = config.target.resolve(dense_macs=analysis.cost.dense_macs, min_macs=analysis.cost.min_macs)
+    space = build_space(config, groups=analysis.groups, budget=budget, registries=pruners)
+    model = _dense_network(config, task, splits, model, folder=folder, say=say)
+    say("gathering evidence")
+    evidence = gather(model, task, analysis, space)
+    say("measuring the dense network")
+    return Prepared(
+        config=config,
+        spec=replace(task.spec, device=config.device),
+        splits=splits,
+        task=task,
+        model=model,
+        analysis=analysis,
+        evidence=evidence,
+        budget=budget,
+        space=space,
+        dense_score=accuracy(model, task.search),
+    )
+
+
+def survey(config: Config) -> Analysis:
+    """The analysis alone: what `inspect` shows; needs no weights.
+
+    Raises:
+        UserError: as `prepare`.
+    """
+    spec = _placed(task_spec(config), config)
+    task = Task(spec, load_splits(spec))
+    return _analysed(config, task, task.dense_model())
+
+
+def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) -> Recipe:
+    """The training recipe that a user wrote, on top of `base`.
+
+    Raises:
+        UserError: an unknown option, or a value that it can't have.
+    """
+    known = [field.name for field in fields(Recipe)]
+    for name in options:
+        if name not in known:
+            raise UserError(key, name, "no such training option", choices=known)
+    values = {} if base is None else {name: getattr(base, name) for name in known}
+    if {"epochs", "steps"} & set(options):
+        values.pop("epochs", None)
+        values.pop("steps", None)
+    try:
+        return TypeAdapter(Recipe).validate_python({**values, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([key, *map(str, first["loc"])])
+        raise UserError(place, first["input"] if first["loc"] else None, first["msg"]) from error
+
+
+def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:
+    """The evidence that the space's plugins need of the dense network."""
+    used = (
+        *((pruners.ALLOCATORS, plugin.name) for plugin in space.allocators),
+        *((pruners.METHODS, plugin.name) for plugin in space.methods),
+        *((pruners.STEPS, plugin.name) for plugin in space.steps),
+    )
+    needs = frozenset().union(*(getattr(registry.entry(name).target, "needs", ()) for registry, name in used))
+    return gather_evidence(model, analysis, needs=needs)
+
+
+def _analysed(config: Config, task: Task, model: nn.Module) -> Analysis:
+    asked = config.space
+    rules = GroupRules(
+        include=asked.include, exclude=asked.exclude, multiple_of=asked.multiple_of, min_keep=asked.min_keep
+    )
+    return analyse(model, task.example, rules=rules)
+
+
+def _placed(spec: TaskSpec, config: Config) -> TaskSpec:
+    """The task for this process: a cluster's driver may have no GPU where its workers do."""
+    if config.workers.address is not None and not torch.cuda.is_available():
+        return replace(spec, device="cpu")
+    return spec
+
+
+def _dense_network(
+    config: Config, task: Task, splits: Splits, model: nn.Module, *, folder: Path | None, say: Say
+) -> nn.Module:
+    """The dense network with its weights: the user's, those trained here before, or trained now."""
+    named = task.spec.model
+    if named.weights is not None or not config.train:
+        if named.weights is None and ":" not in named.name and not named.params.get("weights"):
+            rule = "is required: a file of trained weights, or a recipe under `train`, such as `train: {epochs: 30}`"
+            raise UserError("weights", None, rule)
+        return model
+    say("training the dense network")
+    place = folder or Path(tempfile.mkdtemp(prefix="paretoprune-"))
+    task.spec = train_base(task.spec, splits, recipe=recipe(config.train, key="train"), folder=place)
+    return task.dense_model()
+
+
+__all__ = ["InfeasibleError", "Prepared", "Say", "check_config", "gather", "prepare", "recipe", "task_spec"]
