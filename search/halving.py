@@ -70,7 +70,8 @@ class Rungs:
         rung[trial] = point
         width = math.log1p(self.similar)
         rivals = [name for name, other in rung.items() if abs(math.log(other[1] / point[1])) <= width]
-        points = [rung[name] for name in rivals]
-        rank, lonely = ranks(points), crowding(points)
+        # A percent of MACs less must not save a weak trial: seen from this one, equal is what lies half a width away.
+        coarse = [(rung[name][0], float(round(math.log(rung[name][1] / point[1]) / width))) for name in rivals]
+        rank, lonely = ranks(coarse), crowding([rung[name] for name in rivals])
         order = sorted(range(len(rivals)), key=lambda index: (rank[index], -lonely[index]))
         return rivals.index(trial) in order[: math.ceil(len(rivals) / self.reduction)]
