@@ -1,18 +1,40 @@
 """What methods and allocators look at, gathered once per dense network and then only read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pruners import figures
 from pruners.analysis import Analysis
+from pruners.blocks import block_similarities
 from pruners.cost import CostModel
+from pruners.figures import Key
+from pruners.gather import Loss, default_loss, gather_figures
 from pruners.tracer import named_tensors
 from spaces import ChannelGroup, Slice, UserError
 
-KINDS = frozenset({"weights"})
+FROM_DATA = frozenset({"gradients", "activations", "maps", "blocks"})
+KINDS = FROM_DATA | {"weights"}
+"""weights: the tensors that groups cut. gradients: products with them. activations: what the layers that read a group
+see, and the gradients there. maps: costly figures of single maps, on few images. blocks: whole residual blocks."""
+
+BLOCK_IMAGES = 64
+DERIVED_LIMIT = 20_000
+
+
+class Cache(dict[tuple[str, str], Any]):
+    """Figures derived from the evidence; the oldest go when there are many, and none travel to other processes."""
+
+    def __setitem__(self, key: tuple[str, str], value: Any) -> None:
+        if len(self) >= DERIVED_LIMIT:
+            del self[next(iter(self))]
+        super().__setitem__(key, value)
+
+    def __reduce__(self) -> tuple[type["Cache"], tuple[()]]:
+        return Cache, ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +44,15 @@ class Evidence:
     Attributes:
         tensors: every parameter and buffer that a group cuts, by state-dict name.
         cost: the cost model of the groups.
+        figures: (group, name of `pruners.figures`) -> what data says, shape (width,) where nothing else is said.
+        blocks: residual block -> how alike the network is without it, in [0, 1].
     """
 
     tensors: Mapping[str, Tensor]
     cost: CostModel
-    _derived: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
+    figures: Mapping[Key, Tensor] = field(default_factory=dict)
+    blocks: Mapping[str, float] = field(default_factory=dict)
+    _derived: Cache = field(default_factory=Cache, repr=False, compare=False)
 
     def filters(self, group: ChannelGroup) -> Tensor:
         """What computes each channel, shape (width, fan_in): rows of every producing layer side by side, float64."""
@@ -49,12 +75,34 @@ class Evidence:
         scales: tuple[Tensor, ...] = self.derived(group, "scales", compute)
         return scales
 
-    def derived(self, group: ChannelGroup, what: str, compute: Callable[[], Any]) -> Any:
-        """A figure of one group, computed at the first request and kept."""
-        key = (group.name, what)
-        if key not in self._derived:
-            self._derived[key] = compute()
-        return self._derived[key]
+    def activation(self, group: ChannelGroup) -> Tensor:
+        """Mean absolute activation, shape (width,), where the group's first consumer reads it; kind `activations`."""
+        return self.figure(group, figures.ACTIVATION)
+
+    def activation_gradient(self, group: ChannelGroup) -> Tensor:
+        """Mean absolute gradient of a sample's loss at the same place, shape (width,); kind `activations`."""
+        return self.figure(group, figures.ACTIVATION_GRADIENT)
+
+    def figure(self, group: ChannelGroup, name: str) -> Tensor:
+        """What data says of a group, float64; `pruners.figures` has the names.
+
+        Raises:
+            UserError: that kind of evidence was not gathered.
+        """
+        found = self.figures.get((group.name, name))
+        if found is None:
+            raise UserError(
+                "needs", name, f"was not gathered for {group.name}: the plugin's `needs` must name its kind"
+            )
+        return found
+
+    def derived(self, group: ChannelGroup | None, what: str, compute: Callable[[], Any]) -> Any:
+        """A figure of one group, or of all together, computed at the first request and kept."""
+        key = (group.name if group else "", what)
+        if key in self._derived:
+            return self._derived[key]
+        value = self._derived[key] = compute()
+        return value
 
     def _rows(self, pieces: tuple[Slice, ...]) -> Tensor:
         return torch.cat([self._take(piece) for piece in pieces], dim=1)
@@ -84,19 +132,37 @@ def batch_norm_weights(group: ChannelGroup) -> tuple[Slice, ...]:
     )
 
 
-def gather_evidence(model: nn.Module, analysis: Analysis, *, needs: frozenset[str] = KINDS) -> Evidence:
+def gather_evidence(
+    model: nn.Module,
+    analysis: Analysis,
+    *,
+    needs: frozenset[str] = frozenset({"weights"}),
+    batches: Iterable[tuple[Tensor, Tensor]] | None = None,
+    loss: Loss | None = None,
+) -> Evidence:
     """Collect what plugins need of the dense network, which is left as it was.
 
     Args:
         model: the dense network.
         analysis: its groups and cost model.
-        needs: kinds of evidence that the run's plugins declare.
+        needs: kinds of evidence that the run's plugins declare; only these are gathered.
+        batches: (images (B, C, H, W), labels (B,)), normalised; some hundred images are enough. Only what needs data
+            reads them, once.
+        loss: (output, labels) -> mean over the batch; cross-entropy by default.
 
     Raises:
-        UserError: a kind that nothing here gathers.
+        UserError: a kind that nothing here gathers, no batches where they are needed, or a group that no layer reads.
     """
     for kind in needs - KINDS:
         raise UserError("needs", kind, "is no kind of evidence", choices=KINDS)
     wanted = {piece.tensor for group in analysis.groups for piece in group.slices}
     tensors = {name: t.detach().cpu().clone() for name, t in named_tensors(model) if name in wanted}
-    return Evidence(tensors=tensors, cost=analysis.cost)
+    found: dict[Key, Tensor] = {}
+    blocks: dict[str, float] = {}
+    if kinds := needs & FROM_DATA:
+        if batches is None:
+            raise UserError("needs", ", ".join(sorted(kinds)), "needs calibration batches of (images, labels)")
+        loss = loss or default_loss
+        found, images = gather_figures(model, analysis.groups, needs=kinds, batches=batches, loss=loss)
+        blocks = block_similarities(model, images[:BLOCK_IMAGES]) if "blocks" in kinds else {}
+    return Evidence(tensors=tensors, cost=analysis.cost, figures=found, blocks=blocks)
