@@ -1,0 +1,120 @@
+"""Before and after: the figures of an export's report."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+
+from evaluators.batches import Batches
+from evaluators.split import Split
+from evaluators.task import Task
+from evaluators.train import accuracy
+from pruners import Analysis, Plan, count
+from search.export_formats import FORMATS, Exported
+from search.latency import Latency, measure_latency
+from search.report import GroupWidth, LayerChange, Measurement
+
+LATENCY_BATCHES = {"cpu": (1, 32), "cuda": (1, 256)}
+"""Batch sizes that latency is measured with: one image, and a batch that keeps the device busy."""
+
+
+def measure(models: Mapping[str, nn.Module], task: Task, test: Split, *, written: Exported) -> dict[str, Measurement]:
+    """Accuracy, cost, size and latency of each network.
+
+    Args:
+        models: by name; on the task's device, in evaluation mode.
+        task: the data that latency is measured on.
+        test: the test split, on the task's device.
+        written: how the networks would be written, for their size; its own network is not looked at.
+    """
+    latency = _latency(models, task)
+    found = {}
+    for name, model in models.items():
+        score = accuracy(model, test)
+        counts = count(model, task.example)
+        found[name] = Measurement(
+            accuracy=score.accuracy,
+            loss=score.loss,
+            macs=counts.macs,
+            thop_macs=counts.thop_macs,
+            params=counts.params,
+            size_bytes=_weights_size(model, written),
+            latency=latency[name],
+        )
+    return found
+
+
+def group_widths(analysis: Analysis, plan: Plan) -> tuple[GroupWidth, ...]:
+    """Channels of each group before and after."""
+    kept = plan.counts(analysis.groups).tolist()
+    return tuple(
+        GroupWidth(name=group.name, stage=group.stage, dense=group.width, kept=count)
+        for group, count in zip(analysis.groups, kept, strict=True)
+    )
+
+
+def layer_changes(analysis: Analysis, plan: Plan) -> tuple[LayerChange, ...]:
+    """Cost of each layer before and after, by the cost model."""
+    dense = analysis.cost.layers(analysis.cost.dense)
+    after = {layer.name: layer for layer in analysis.cost.layers(plan.counts(analysis.groups))}
+    return tuple(
+        LayerChange(
+            name=layer.name,
+            kind=layer.kind,
+            dense_macs=layer.macs,
+            macs=after[layer.name].macs,
+            dense_params=layer.params,
+            params=after[layer.name].params,
+        )
+        for layer in dense
+    )
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the figures were measured with."""
+    return {
+        "paretoprune": _version(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _latency(models: Mapping[str, nn.Module], task: Task) -> dict[str, tuple[Latency, ...]]:
+    images, _ = Batches(task.search).plain(slice(0, max(LATENCY_BATCHES[task.device.type])))
+    sizes = sorted({min(size, len(images)) for size in LATENCY_BATCHES[task.device.type]})
+    runs = [measure_latency(models, images[:size]) for size in sizes]
+    return {name: tuple(run[name] for run in runs) for name in models}
+
+
+def _weights_size(model: nn.Module, written: Exported) -> int:
+    with TemporaryDirectory() as folder:
+        same = Exported(model=model, spec=written.spec, example=written.example, preprocessing=written.preprocessing)
+        FORMATS["safetensors"].write(same, Path(folder))
+        return (Path(folder) / "model.safetensors").stat().st_size
+
+
+def _version() -> str:
+    """Of the installed distribution; a source tree on the path has none."""
+    try:
+        return metadata.version("paretoprune")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    """The processor's name, as far as the platform tells."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

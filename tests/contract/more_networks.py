@@ -1,0 +1,205 @@
+"""More patterns: what real code bases do around their layers."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from tests.contract.small_networks import Lambda, Network, block, head, image, pattern
+
+
+@pattern
+def layer_scale_and_drop_path() -> Network:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = block(8, 8)
+            self.gamma = nn.Parameter(torch.rand(8, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            out = self.gamma * self.convolution(x)
+            if self.training:
+                out = out * torch.empty(len(x), 1, 1, 1).bernoulli_(0.9)
+            return x + out
+
+    return nn.Sequential(block(3, 8), Block(), block(8, 6), head(6)), image()
+
+
+@pattern
+def upsample_and_skip() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        high = self.stem(x)
+        low = self.low(F.max_pool2d(high, 2))
+        low = F.interpolate(low, scale_factor=2, mode="bilinear")
+        return self.out(self.merge(torch.cat([high, low], 1)))
+
+    layers = {"low": block(6, 10), "merge": block(16, 8), "out": nn.Conv2d(8, 2, 1)}
+    return Lambda(forward, stem=block(3, 6), **layers), image()
+
+
+@pattern
+def pixel_shuffle() -> Network:
+    """Four channels become one: they go together."""
+    return nn.Sequential(block(3, 16), nn.PixelShuffle(2), block(4, 6), head(6)), image()
+
+
+@pattern
+def several_outputs() -> Network:
+    def forward(self: Any, x: Tensor) -> Any:
+        x = self.stem(x)
+        return {"classes": self.head(x), "boxes": [self.boxes(x)]}
+
+    return Lambda(forward, stem=block(3, 8), head=head(8), boxes=nn.Conv2d(8, 4, 1)), image()
+
+
+@pattern
+def features_are_the_output() -> Network:
+    """The last layer's channels are what the user gets, so they stay."""
+    return nn.Sequential(block(3, 8), block(8, 6)), image()
+
+
+@pattern
+def unused_layer() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return self.head(self.stem(x))
+
+    return Lambda(forward, stem=block(3, 8), auxiliary=block(8, 4), head=head(8)), image()
+
+
+@pattern
+def two_inputs() -> Network:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right, self.head = block(3, 6), block(1, 6), head(6)
+
+        def forward(self, left: Tensor, right: Tensor) -> Tensor:
+            return self.head(self.left(left) + self.right(right))
+
+    return Two(), (image(), image(1))
+
+
+@pattern
+def weight_norm() -> Network:
+    """Weights computed in the forward pass stay, the layers around them go."""
+    middle = parametrizations.weight_norm(nn.Conv2d(8, 8, 3, padding=1))
+    return nn.Sequential(block(3, 8), middle, nn.ReLU(), block(8, 10), block(10, 6), head(6)), image()
+
+
+class StandardisedConv2d(nn.Conv2d):
+    """Every filter normalised over its own entries."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        weight = weight / weight.std((1, 2, 3), keepdim=True)
+        return F.conv2d(x, weight, self.bias, padding=1)
+
+
+@pattern
+def weight_standardisation() -> Network:
+    return nn.Sequential(block(3, 8), StandardisedConv2d(8, 8, 3), nn.ReLU(), block(8, 10), head(10)), image()
+
+
+@pattern
+def subclass_of_convolution() -> Network:
+    """thop counts nothing for a subclass, the cost model must agree with both counters."""
+
+    class MyConv(nn.Conv2d):
+        pass
+
+    return nn.Sequential(MyConv(3, 8, 3), nn.ReLU(), MyConv(8, 6, 3), head(6)), image()
+
+
+@pattern
+def frozen_batch_norm() -> Network:
+    from torchvision.ops import FrozenBatchNorm2d
+
+    layers = [nn.Conv2d(3, 8, 3, bias=False), FrozenBatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3)]
+    return nn.Sequential(*layers, head(6)), image()
+
+
+@pattern
+def local_response_norm() -> Network:
+    """Neighbouring channels act on each other, so they stay."""
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.LocalResponseNorm(3), nn.Conv2d(8, 6, 3), head(6)), image()
+
+
+@pattern
+def channel_attention_over_neighbours() -> Network:
+    """Efficient channel attention: a convolution along the channels."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        gate = torch.sigmoid(self.gate(x.mean((2, 3))[:, None])).transpose(1, 2)[..., None]
+        return self.head(self.last(x * gate))
+
+    layers = {"gate": nn.Conv1d(1, 1, 3, padding=1), "last": block(8, 6), "head": head(6)}
+    return Lambda(forward, stem=block(3, 8), **layers), image()
+
+
+@pattern
+def selective_kernels() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        branches = torch.stack([self.small(x), self.large(x)], 1)
+        scores = self.up(F.relu(self.down(branches.sum(1).mean((2, 3), keepdim=True))))
+        weights = scores.view(x.size(0), 2, -1, 1, 1).softmax(1)
+        return self.head((branches * weights).sum(1))
+
+    layers = {"small": block(8, 6, 3), "large": block(8, 6, 5), "down": nn.Conv2d(6, 4, 1), "up": nn.Conv2d(4, 12, 1)}
+    return Lambda(forward, stem=block(3, 8), head=head(6), **layers), image()
+
+
+@pattern
+def in_place_everywhere() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        out = self.first(x)
+        out += x
+        out.relu_()
+        out[:, :, :1] = 0
+        return self.head(out)
+
+    return Lambda(forward, stem=block(3, 8), first=block(8, 8), head=head(8)), image()
+
+
+@pattern
+def global_max_and_mean() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.out(torch.cat([x.amax((2, 3)), x.mean((2, 3)), x.flatten(2).max(2)[0]], 1))
+
+    return Lambda(forward, stem=block(3, 8), out=nn.Linear(24, 5)), image()
+
+
+@pattern
+def einsum() -> Network:
+    class Einsum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.last = block(3, 8), block(8, 6)
+            self.matrix = nn.Parameter(torch.randn(6, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.einsum("nchw,ck->nk", self.last(self.stem(x)), self.matrix)
+
+    return Einsum(), image()
+
+
+@pattern
+def recurrent() -> Network:
+    """No rule for the cell: it stays, the convolution in front of it too, the one before that goes."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        out, _ = self.cell(self.stem(x).mean(3).transpose(1, 2))
+        return self.head(out[:, -1])
+
+    stem = nn.Sequential(block(3, 8), block(8, 6))
+    return Lambda(forward, stem=stem, cell=nn.LSTM(6, 7, batch_first=True), head=nn.Linear(7, 5)), image()
+
+
+@pattern
+def nothing_to_cut() -> Network:
+    return nn.Linear(4, 3), torch.randn(1, 4)
