@@ -34,11 +34,13 @@ class Space(Strict):
     allocators: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
     methods: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
     steps: Annotated[tuple[Plugin, ...], BeforeValidator(lambda value: _plugins(value))] = ()
-    offset: float = Field(0.25, gt=0, le=0.9, description="largest number added to a group's removed fraction")
+    offset: Annotated[float, Field(gt=0, le=0.9, description="largest number added to a group's removed fraction")] = (
+        0.25
+    )
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
-    multiple_of: int = Field(1, ge=1, le=1024)
-    min_keep: int = Field(1, ge=1)
+    multiple_of: Annotated[int, Field(ge=1, le=1024)] = 1
+    min_keep: Annotated[int, Field(ge=1)] = 1
 
     @field_validator("include", "exclude", mode="before")
     @classmethod
@@ -49,29 +51,31 @@ class Space(Strict):
 class Halving(Strict):
     """Who goes on to the next rung of the ladder."""
 
-    reduction: int = Field(3, ge=2, description="one in this many goes on")
-    similar: float = Field(0.1, gt=0, description="trials compete whose MACs differ by at most this share")
+    reduction: Annotated[int, Field(ge=2, description="one in this many goes on")] = 3
+    similar: Annotated[float, Field(gt=0, description="trials compete whose MACs differ by at most this share")] = 0.1
 
 
 class Tracking(Strict):
     """MLflow, a view of the study."""
 
     enabled: bool = True
-    uri: str | None = Field(None, description="null: a file in the runs folder, no server needed")
+    uri: Annotated[str | None, Field(description="null: a file in the runs folder, no server needed")] = None
     experiment: str = "paretoprune"
 
 
 class Workers(Strict):
     """Processes that evaluate candidates."""
 
-    count: int | None = Field(None, ge=1, description="null: as many as the machine or the cluster holds")
-    cpus: float = Field(1, gt=0)
-    gpus: float | None = Field(
-        None, ge=0, description="null: an equal share of the machine's GPUs; fractions share one"
-    )
-    address: str | None = Field(None, description="a Ray cluster; null starts one on this machine alone")
-    max_failures: int = Field(2, ge=0, description="how often a trial whose worker died is tried again")
-    timeout_seconds: float | None = Field(3600, gt=0, description="a worker silent for longer is ended and replaced")
+    count: Annotated[int | None, Field(ge=1, description="null: as many as the machine or the cluster holds")] = None
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[
+        float | None, Field(ge=0, description="null: an equal share of the machine's GPUs; fractions share one")
+    ] = None
+    address: Annotated[str | None, Field(description="a Ray cluster; null starts one on this machine alone")] = None
+    max_failures: Annotated[int, Field(ge=0, description="how often a trial whose worker died is tried again")] = 2
+    timeout_seconds: Annotated[
+        float | None, Field(gt=0, description="a worker silent for longer is ended and replaced")
+    ] = 3600
 
 
 class Config(Strict):
@@ -81,22 +85,26 @@ class Config(Strict):
     weights: str | None = None
     data: Annotated[Plugin, BeforeValidator(lambda value: _plugin(value))]
     target_flops: str = "0.3:0.8"
-    trials: int = Field(60, ge=1)
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(0, ge=0, lt=2**31)
+    trials: Annotated[int, Field(ge=1)] = 60
+    name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     space: Space = Space()
-    ladder: Annotated[tuple[Plugin, ...], BeforeValidator(lambda value: _rungs(value))] = Field(
-        (Plugin(name="recalibrate", params={"num_samples": 1024}),), min_length=1
+    ladder: Annotated[tuple[Plugin, ...], BeforeValidator(lambda value: _rungs(value)), Field(min_length=1)] = (
+        Plugin(name="recalibrate", params={"num_samples": 1024}),
     )
     halving: Halving = Halving()
     sampler: Annotated[Plugin, BeforeValidator(lambda value: _plugin(value))] = Plugin(name="tpe")
-    storage: str | None = Field(None, description="an Optuna storage URL; null: a journal file in the run's folder")
+    storage: Annotated[
+        str | None, Field(description="an Optuna storage URL; null: a journal file in the run's folder")
+    ] = None
     tracking: Tracking = Tracking()
     workers: Workers = Workers()
-    give_up_after: int = Field(5, ge=2, description="identical failures in a row that end the search")
-    finetune: dict[str, Any] = Field({}, description="recipe of the exported network's training")
-    train: dict[str, Any] = Field({}, description="recipe of the dense network's training where there are no weights")
+    give_up_after: Annotated[int, Field(ge=2, description="identical failures in a row that end the search")] = 5
+    finetune: Annotated[dict[str, Any], Field(description="recipe of the exported network's training")] = {}
+    train: Annotated[
+        dict[str, Any], Field(description="recipe of the dense network's training where there are no weights")
+    ] = {}
 
     @field_validator("target_flops", mode="before")
     @classmethod

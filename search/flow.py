@@ -20,7 +20,7 @@ from search.run_folder import RunFolder, create_run
 from search.samplers import build_sampler
 from search.study import PlanKey, Records, SearchStudy, open_storage
 from search.tracking import Subject, Tracker
-from spaces import Candidate
+from spaces import Candidate, UserError
 
 __all__ = ["Prepared", "SearchResult", "prepare", "read_run", "resume_search", "run_search"]
 
@@ -135,7 +135,7 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
     with sole_driver(folder.path):
         repair_journal(folder.study_file)
         folder.write_config(config)
-        prepared = prepare(config, folder=folder.path, say=say)
+        prepared = prepare(config, folder=folder.path, dense_accuracy=_known_accuracy(folder, config), say=say)
         loop = _open_loop(folder, prepared)
         tracking = (lambda prepared, loop: _tracker(folder, prepared, say),) if config.tracking.enabled else ()
         loop.listeners = tuple(make(prepared, loop) for make in (*watch, *tracking))
@@ -154,6 +154,14 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
         trouble=loop.trouble,
         exhausted=loop.exhausted,
     )
+
+
+def _known_accuracy(folder: RunFolder, config: Config) -> float | None:
+    """The dense network's accuracy, where an earlier start of the run has measured it."""
+    try:
+        return Records(open_storage(folder.storage(config)), name=folder.name).dense.accuracy
+    except (UserError, KeyError):
+        return None
 
 
 def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:

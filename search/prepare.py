@@ -14,7 +14,7 @@ import pruners
 from evaluators.base import train_base
 from evaluators.proxy import ProxySpec
 from evaluators.recipe import Recipe
-from evaluators.score import Score, accuracy
+from evaluators.score import accuracy
 from evaluators.task import DataSpec, ModelSpec, Splits, Task, TaskSpec, load_splits
 from pruners import Analysis, Evidence, GroupRules, analyse, gather_evidence
 from search.config import Config
@@ -22,7 +22,7 @@ from search.front import Dense
 from search.plugin_spaces import build_space, check_plugins
 from search.samplers import build_sampler
 from search.targets import Budget
-from spaces import InfeasibleError, UserError
+from spaces import InfeasibleError, Registry, UserError
 from spaces.space import Space
 
 EVIDENCE_SAMPLES = 1024
@@ -49,7 +49,7 @@ class Prepared:
         evidence: what methods and allocators look at.
         budget: the compute budget in MACs.
         space: the candidates.
-        dense_score: of the dense network on the search split.
+        dense: size of the dense network, and its accuracy on the search split.
     """
 
     config: Config
@@ -61,13 +61,7 @@ class Prepared:
     evidence: Evidence
     budget: Budget
     space: Space
-    dense_score: Score
-
-    @property
-    def dense(self) -> Dense:
-        """Size and accuracy of the dense network."""
-        cost = self.analysis.cost
-        return Dense(macs=cost.dense_macs, params=cost.dense_params, accuracy=self.dense_score.accuracy)
+    dense: Dense
 
 
 def task_spec(config: Config) -> TaskSpec:
@@ -104,13 +98,16 @@ def check_config(config: Config) -> None:
         raise UserError("weights", weights, "there is no such file")
 
 
-def prepare(config: Config, *, folder: Path | None = None, say: Say = quiet) -> Prepared:
+def prepare(
+    config: Config, *, folder: Path | None = None, dense_accuracy: float | None = None, say: Say = quiet
+) -> Prepared:
     """Read the data, build and analyse the dense network, and lay out the space.
 
     Args:
         config: what the user asked for.
         folder: where a network that has no weights and is trained here is kept, and found again; a temporary one if
             None.
+        dense_accuracy: of the dense network on the search split, where it is known from before.
         say: hears of each stage.
 
     Raises:
@@ -135,7 +132,10 @@ def prepare(config: Config, *, folder: Path | None = None, say: Say = quiet) -> 
     model = _dense_network(config, task, splits, model, folder=folder, say=say)
     say("gathering evidence")
     evidence = gather(model, task, analysis, space)
-    say("measuring the dense network")
+    if dense_accuracy is None:
+        say("measuring the dense network")
+        dense_accuracy = accuracy(model, task.search).accuracy
+    cost = analysis.cost
     return Prepared(
         config=config,
         spec=replace(task.spec, device=config.device),
@@ -146,7 +146,7 @@ def prepare(config: Config, *, folder: Path | None = None, say: Say = quiet) -> 
         evidence=evidence,
         budget=budget,
         space=space,
-        dense_score=accuracy(model, task.search),
+        dense=Dense(macs=cost.dense_macs, params=cost.dense_params, accuracy=dense_accuracy),
     )
 
 
@@ -185,7 +185,7 @@ def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) 
 
 def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:
     """The evidence that the space's plugins need of the dense network."""
-    used = (
+    used: tuple[tuple[Registry[Any], str], ...] = (
         *((pruners.ALLOCATORS, plugin.name) for plugin in space.allocators),
         *((pruners.METHODS, plugin.name) for plugin in space.methods),
         *((pruners.STEPS, plugin.name) for plugin in space.steps),

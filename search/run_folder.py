@@ -1,11 +1,12 @@
 """The folder of one search: what it was asked, its study, and where its parts lie."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.config import Config
-from search.config_file import dump_config, parse_config
+from search.config_file import apply_overrides, dump_config, parse_config
 from search.yaml_text import read_yaml
 from spaces import UserError
 
@@ -99,6 +100,15 @@ def find_run(run: str, *, runs: Path) -> RunFolder:
         if path is not None and (path / "config.yaml").is_file():
             return RunFolder(path=path.resolve())
     raise UserError("run", run, f"there is no such run in {runs}", choices=known)
+
+
+def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """A run's configuration with `key=value` settings on top.
+
+    Raises:
+        UserError: as `search.config_file.load_config`.
+    """
+    return parse_config(apply_overrides(config.model_dump(mode="json", exclude_defaults=True), overrides))
 
 
 def check_resumable(old: Config, new: Config) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
@@ -20,7 +20,7 @@ from spaces.space import Space
 PlanKey: TypeAlias = Callable[[Candidate], str]
 """Names the network that a candidate leads to; raises PlanError or InfeasibleError where there is none."""
 
-_DIRECTIONS = ["maximize", "minimize"]
+_DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize"]
 _MOST_DRAWS = 64
 _MODEL_DRAWS = 8
 _MOST_ATTEMPTS = 5

@@ -9,7 +9,8 @@ ConfigFile = Annotated[Path, typer.Argument(help="Configuration, a YAML file.", 
 Run = Annotated[str, typer.Argument(help="A run: its name, its folder, or `last`.", show_default=False)]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder of all runs.", envvar="PARETOPRUNE_RUNS")]
 Settings = Annotated[
-    list[str], typer.Option("--set", help="Change one setting: key=value, such as sampler.name=nsga2. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", help="Change one setting: key=value, such as sampler.name=nsga2. Repeatable."),
 ]
 TARGET_HELP = "Budget in MACs: 0.45 or 45% of the dense network, 55M, or a range such as 0.3:0.8."
 RUNS = Path("runs")

@@ -119,7 +119,8 @@ class Display:
         assert self._front is not None
         done, running = loop.num_told, len(loop.live)
         head = Table.grid(padding=(0, 2))
-        state = f"{done}/{loop.trials} done, {running} running, hypervolume {self._front.hypervolume():.4f}, {self._left(loop)}"
+        volume = f"hypervolume {self._front.hypervolume():.4f}"
+        state = f"{done}/{loop.trials} done, {running} running, {volume}, {self._left(loop)}"
         head.add_row(ProgressBar(total=loop.trials, completed=done, width=30), state)
         return head
 

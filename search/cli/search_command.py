@@ -17,14 +17,14 @@ def search(
     config: Annotated[Path | None, typer.Argument(help="Configuration, a YAML file.", show_default=False)] = None,
     target_flops: Annotated[str | None, typer.Option("--target-flops", help=TARGET_HELP)] = None,
     trials: Annotated[int | None, typer.Option("--trials", help="Candidates to evaluate.")] = None,
-    settings: Settings = [],  # noqa: B006 - typer copies it
+    settings: Settings = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", help="Go on with this run, after anything.")] = None,
     runs: RunsDir = RUNS,
 ) -> None:
     """Search for the Pareto front of accuracy against MACs."""
     started = time.monotonic()
-    overrides = [*settings]
+    overrides = [*(settings or ())]
     if target_flops is not None:
         overrides.append(f"target_flops={target_flops}")
     if trials is not None:
@@ -54,12 +54,11 @@ def _start(config: Path, overrides: list[str], *, name: str | None, runs: Path) 
 
 
 def _resume(run: str, overrides: list[str], *, runs: Path) -> "SearchResult":
-    from search.config_file import apply_overrides, parse_config
-    from search.run_folder import check_resumable, find_run
+    from search.run_folder import check_resumable, find_run, with_overrides
 
     folder = find_run(run, runs=runs)
     old = folder.config()
-    new = parse_config(apply_overrides(old.model_dump(mode="json", exclude_defaults=True), overrides))
+    new = with_overrides(old, overrides)
     check_resumable(old, new)
     from search.cli.progress import Display
     from search.flow import resume_search

@@ -51,11 +51,11 @@ def front(
         console().print(front_table(result.front, dense=result.dense, title=title))
 
 
-def inspect(config: ConfigFile, settings: Settings = []) -> None:  # noqa: B006 - typer copies it
+def inspect(config: ConfigFile, settings: Settings = None) -> None:
     """Show groups, MACs and parameters per layer, and what can't be pruned and why."""
     from search.config_file import load_config
 
-    loaded = load_config(config, overrides=settings)
+    loaded = load_config(config, overrides=settings or ())
     from search.cli.tables import console, plain_table
     from search.prepare import survey
     from search.targets import format_macs
@@ -70,8 +70,9 @@ def inspect(config: ConfigFile, settings: Settings = []) -> None:  # noqa: B006 
         left = [(item.name, item.width, item.reason) for item in analysis.dense]
         out.print(plain_table("\nLeft as it is", ("layer", "channels", "why"), left, right=(1,)))
     out.print(
-        f"\n{cost.dense_macs:,} MACs ({cost.dense_thop:,} by thop), {cost.dense_params:,} parameters; reachable budgets: "
-        f"{cost.min_macs / cost.dense_macs:.3f} to 1, {format_macs(cost.min_macs)} to {format_macs(cost.dense_macs)} MACs",
+        f"\n{cost.dense_macs:,} MACs ({cost.dense_thop:,} by thop), {cost.dense_params:,} parameters; "
+        f"reachable budgets: {cost.min_macs / cost.dense_macs:.3f} to 1, "
+        f"{format_macs(cost.min_macs)} to {format_macs(cost.dense_macs)} MACs",
         highlight=False,
     )
 
