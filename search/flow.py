@@ -19,10 +19,11 @@ from search.prepare import Prepared, Say, ladder, prepare, quiet
 from search.run_folder import RunFolder, create_run
 from search.samplers import build_sampler
 from search.study import PlanKey, Records, SearchStudy, open_storage
+from search.targets import Target, format_macs
 from search.tracking import Subject, Tracker
 from spaces import Candidate, UserError
 
-__all__ = ["Prepared", "SearchResult", "prepare", "read_run", "resume_search", "run_search"]
+__all__ = ["Prepared", "SearchResult", "pick", "prepare", "read_run", "resume_search", "run_search"]
 
 ANCHOR_SHARE = 0.5
 """At most this share of the trials goes to known good points; the rest is the sampler's."""
@@ -115,6 +116,34 @@ def read_run(folder: RunFolder) -> SearchResult:
     return SearchResult(
         folder=folder, config=config, front=front, measured=measured, dense=records.dense, finished=finished
     )
+
+
+def pick(result: SearchResult, target: str | None) -> Measured:
+    """The most accurate network of the front that meets a budget; of a range, its upper end.
+
+    Args:
+        result: of a search, finished or not.
+        target: the budget; by default the run's own, where that is one budget and not a range.
+
+    Raises:
+        UserError: the budget can't be read, is missing, or lies below every member.
+    """
+    text = target or result.config.target_flops
+    wanted = Target.parse(text, key="--target-flops")
+    if target is None and wanted.low != wanted.high:
+        raise UserError("--target-flops", None, f"is required: the run searched the range {text}")
+    budget = wanted.high.macs(result.dense.macs)
+    best = result.front.best_under(budget)
+    if best is None and not result.front.members:
+        raise UserError("run", result.folder.name, "its front is empty; `paretoprune search --resume` goes on with it")
+    if best is None:
+        least = result.front.members[0].macs
+        rule = (
+            f"is {format_macs(budget)} MACs, less than the smallest network that this run found: "
+            f"{format_macs(least)}, {least / result.dense.macs:.3f} of dense"
+        )
+        raise UserError("--target-flops", text, rule)
+    return best
 
 
 def plan_key(prepared: Prepared) -> PlanKey:

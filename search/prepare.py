@@ -25,7 +25,8 @@ from search.targets import Budget
 from spaces import InfeasibleError, Registry, UserError
 from spaces.space import Space
 
-EVIDENCE_SAMPLES = 1024
+EVIDENCE_SAMPLES = 512
+"""Training images that gradients and activations are averaged over."""
 
 Say = Callable[[str], None]
 """Hears what is being done, in a few words."""
@@ -191,7 +192,9 @@ def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Ev
         *((pruners.STEPS, plugin.name) for plugin in space.steps),
     )
     needs = frozenset().union(*(getattr(registry.entry(name).target, "needs", ()) for registry, name in used))
-    return gather_evidence(model, analysis, needs=needs)
+    generator = torch.Generator().manual_seed(task.spec.seed)
+    batches = task.batches(EVIDENCE_SAMPLES, batch_size=64, generator=generator)
+    return gather_evidence(model, analysis, needs=needs, batches=batches, loss=task.loss)
 
 
 def _analysed(config: Config, task: Task, model: nn.Module) -> Analysis:
@@ -219,9 +222,13 @@ def _dense_network(
             rule = "is required: a file of trained weights, or a recipe under `train`, such as `train: {epochs: 30}`"
             raise UserError("weights", None, rule)
         return model
-    say("training the dense network")
     place = folder or Path(tempfile.mkdtemp(prefix="paretoprune-"))
-    task.spec = train_base(task.spec, splits, recipe=recipe(config.train, key="train"), folder=place)
+
+    def announce(step: int, _: float) -> None:
+        if step == 1:
+            say("training the dense network")
+
+    task.spec = train_base(task.spec, splits, recipe=recipe(config.train, key="train"), folder=place, on_step=announce)
     return task.dense_model()
 
 
