@@ -118,21 +118,13 @@ def read_run(folder: RunFolder) -> SearchResult:
     )
 
 
-def pick(result: SearchResult, target: str | None) -> Measured:
+def pick(result: SearchResult, target_flops: str) -> Measured:
     """The most accurate network of the front that meets a budget; of a range, its upper end.
 
-    Args:
-        result: of a search, finished or not.
-        target: the budget; by default the run's own, where that is one budget and not a range.
-
     Raises:
-        UserError: the budget can't be read, is missing, or lies below every member.
+        UserError: the budget can't be read, or lies below every member.
     """
-    text = target or result.config.target_flops
-    wanted = Target.parse(text, key="--target-flops")
-    if target is None and wanted.low != wanted.high:
-        raise UserError("--target-flops", None, f"is required: the run searched the range {text}")
-    budget = wanted.high.macs(result.dense.macs)
+    budget = Target.parse(target_flops, key="--target-flops").high.macs(result.dense.macs)
     best = result.front.best_under(budget)
     if best is None and not result.front.members:
         raise UserError("run", result.folder.name, "its front is empty; `paretoprune search --resume` goes on with it")
@@ -142,7 +134,7 @@ def pick(result: SearchResult, target: str | None) -> Measured:
             f"is {format_macs(budget)} MACs, less than the smallest network that this run found: "
             f"{format_macs(least)}, {least / result.dense.macs:.3f} of dense"
         )
-        raise UserError("--target-flops", text, rule)
+        raise UserError("--target-flops", target_flops, rule)
     return best
 
 

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from spaces import Candidate
 
 Target = Annotated[str, typer.Option("--target-flops", help=TARGET_HELP, show_default=False)]
-OptionalTarget = Annotated[
-    str | None, typer.Option("--target-flops", help=TARGET_HELP + " Default: the run's own, where that is one budget.")
-]
+OptionalTarget = Annotated[str | None, typer.Option("--target-flops", help=TARGET_HELP + " Default: the run's own.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; new, or an earlier export.", show_default=False)]
 Formats = Annotated[
     list[str] | None, typer.Option("--format", help="safetensors, pt2, onnx; repeatable. Default: all.")
@@ -32,10 +30,10 @@ def export(
     runs: RunsDir = RUNS,
 ) -> None:
     """Fine-tune, test, save and verify the best network of a run under a budget."""
-    from search.run_folder import find_run, with_overrides
+    from search.run_folder import find_run
 
     folder = find_run(run, runs=runs)
-    finetune = with_overrides(folder.config(), settings or ()).finetune
+    target = target_flops or folder.config().target_flops
     from search.cli.progress import Display
     from search.export_formats import FORMATS
     from search.export_run import export_run
@@ -43,7 +41,7 @@ def export(
     with Display() as display:
         formats = frozenset(form or FORMATS)
         report = export_run(
-            folder, target=target_flops, out=out, formats=formats, finetune=finetune, progress=display.say
+            folder, target_flops=target, out=out, formats=formats, overrides=settings or (), progress=display.say
         )
     _report(report, out)
 
