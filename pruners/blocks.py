@@ -15,7 +15,7 @@ WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 def linear_cka(left: Tensor, right: Tensor) -> float:
     """Linear centred kernel alignment of two representations of the same samples, shapes (samples, features), 0 to 1.
 
-    Source: Kornblith et al., arXiv:1905.00414, equation 4: |Y'X|^2 / (|X'X| |Y'Y|) with centred columns.
+    Source: Kornblith et al., arXiv:1905.00414: |Y'X|^2 / (|X'X| |Y'Y|) with centred columns.
     """
     x, y = (side.double() - side.double().mean(dim=0) for side in (left, right))
     # with more features than samples the same figure costs less from the samples' side

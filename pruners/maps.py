@@ -69,7 +69,7 @@ def _limited(maps: Tensor) -> Tensor:
 def channel_independence(rows: Tensor) -> Tensor:
     """How much of the nuclear norm goes with each channel, shape (width,); rows of shape (width, pixels), float64.
 
-    Source: CHIP, arXiv:2110.13981, equation 2. The nuclear norm without a row is taken from the eigenvalues of the
+    Source: CHIP, arXiv:2110.13981. The nuclear norm without a row is taken from the eigenvalues of the
     smaller Gram matrix with that row's share taken out.
     """
     width, pixels = rows.shape
