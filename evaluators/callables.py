@@ -55,11 +55,11 @@ def call(function: Callable[..., Any], params: Mapping[str, Any], *, key: str, g
         UserError: a parameter is unknown, missing or of a value that the function refuses with a ValueError.
     """
     known = _parameters(function)
-    for name, value in params.items():
+    for name in params:
         if name in given or not accepts(function, name):
-            raise UserError(f"{key}.{name}", value, "no such parameter", choices=set(known) - set(given))
+            raise UserError(key, name, "no such parameter", choices=set(known) - set(given))
     try:
-        inspect.signature(function).bind(**given, **params)
+        _signature(function).bind(**given, **params)
     except TypeError as error:
         raise UserError(key, None, f"can't be called: {error}") from error
     try:
@@ -71,4 +71,12 @@ def call(function: Callable[..., Any], params: Mapping[str, Any], *, key: str, g
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Those that are still open: what a `functools.partial` has fixed stays fixed."""
     fixed = getattr(function, "keywords", {})
-    return {name: p for name, p in inspect.signature(function).parameters.items() if name not in fixed}
+    return {name: p for name, p in _signature(function).parameters.items() if name not in fixed}
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """What builtins without a signature accept shows when they are called."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return inspect.Signature([inspect.Parameter("parameters", inspect.Parameter.VAR_KEYWORD)])

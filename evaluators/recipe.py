@@ -69,9 +69,9 @@ class Recipe:
             UserError: an unknown name, or a value that breaks its rule.
         """
         known = [field.name for field in fields(cls)]
-        for name, value in params.items():
+        for name in params:
             if name not in known:
-                raise UserError(f"{key}.{name}", value, "no such setting of a training", choices=known)
+                raise UserError(key, name, "no such setting of a training", choices=known)
         try:
             return cls(**params)
         except (ValueError, TypeError) as error:
