@@ -1,0 +1,49 @@
+"""Rounds of SAP on a network that really trains."""
+
+import pytest
+import torch
+
+from evaluators.recipe import Recipe
+from evaluators.sap import SapSettings, risen, run_sap
+from evaluators.specs import DataSpec, ModelSpec, TaskSpec
+from evaluators.task import Task, load_splits
+from pruners import count_macs
+from pruners.pq_index import PQRule
+
+SPEC = TaskSpec(
+    model=ModelSpec(name="digits_resnet", params={"num_blocks": 1, "width": 6}),
+    data=DataSpec(name="digits", params={"num_train": 400, "num_search": 200}),
+    device="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return Task(SPEC, load_splits(SPEC))
+
+
+@pytest.mark.parametrize("rewind", ["none", "init"])
+def test_rounds(task: Task, rewind: str) -> None:
+    model = task.dense_model()
+    settings = SapSettings(rule=PQRule(p=1, q=2, round_up=True), rounds=2, rewind=rewind)  # type: ignore[arg-type]
+    recipe = Recipe(steps=60, lr=0.05, batch_size=64)
+    result = run_sap(model, task, settings=settings, recipe=recipe, generator=torch.Generator().manual_seed(0))
+    assert [found.number for found in result.rounds] == [0, 1, 2]
+    dense, *_, last = result.rounds
+    assert dense.remaining_weights == dense.num_weights
+    assert dense.nonzero_macs == count_macs(model, task.example)
+    assert last.remaining_weights < 0.6 * dense.num_weights
+    assert last.nonzero_macs < 0.8 * dense.nonzero_macs
+    assert last.score.accuracy > 0.5
+    assert set(last.pqi) == set(result.masks.kept)
+    for name, mask in result.masks.kept.items():
+        weight = dict(model.named_parameters())[name]
+        assert weight[~mask].abs().sum() == 0
+        assert weight[mask].abs().sum() > 0
+
+
+def test_a_rising_index_stops() -> None:
+    assert not risen([0.3, 0.2, 0.3], 2)
+    assert risen([0.3, 0.2, 0.3, 0.4], 2)
+    assert not risen([0.1, 0.2], 2)
+    assert not risen([0.1, 0.2, 0.3], 0)
