@@ -132,9 +132,8 @@ def read_architecture(folder: str | Path) -> dict[str, Any]:
 
 
 def _named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, those that are shared under each of their names."""
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    return {**parameters, **dict(model.named_buffers(remove_duplicate=False))}
+    """Parameters and buffers, those that are shared once."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def _dtype_name(model: nn.Module) -> str:

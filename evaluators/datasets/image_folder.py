@@ -15,6 +15,8 @@ from spaces import UserError
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _KEY = "data.params.path"
+_FEW = 20
+"""So many classes fit into a message."""
 
 
 @DATASETS.register("image_folder")
@@ -92,7 +94,8 @@ def _list_files(root: Path, part: str, class_names: tuple[str, ...], decoding: D
     here = {entry.name for entry in os.scandir(root / part) if entry.is_dir() and entry.name[0] != "."}
     strange = sorted(here - set(class_names))
     if strange:
-        raise UserError(_KEY, str(root / part / strange[0]), "is a class that `train` has not", choices=class_names)
+        choices = class_names if len(class_names) <= _FEW else ()
+        raise UserError(f"{_KEY}: {root / part}", strange[0], "is a class that `train` has not", choices=choices)
     names: list[str] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
