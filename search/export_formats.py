@@ -136,7 +136,10 @@ def _read_onnx(folder: Path, probes: Sequence[Tensor]) -> Reading:
     path = folder / "model.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     logits = tuple(torch.from_numpy(session.run(None, {"images": probe.numpy()})[0]) for probe in probes)
-    return Reading(logits=logits, macs=onnx_macs(path))
+    try:
+        return Reading(logits=logits, macs=onnx_macs(path))
+    except ValueError as error:
+        raise ExportError(f"model.onnx can't be checked: {error}; leave onnx out of --format") from error
 
 
 FORMATS = {

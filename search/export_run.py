@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.export import EXPORT_RECIPE, chosen_formats, export_network
+from search.destination import check_destination
+from search.export import EXPORT_RECIPE, OURS, chosen_formats, export_network
 from search.export_formats import FORMATS
 from search.flow import SearchResult, pick, read_run
 from search.prepare import Say, prepare, quiet, recipe
@@ -36,6 +37,7 @@ def export_run(
         UserError: no member of the front is that small, a setting can't be changed, or as `export_network`.
     """
     formats = chosen_formats(formats)
+    check_destination(out, ours=OURS)
     config = with_overrides(folder.config(), overrides)
     check_resumable(folder.config(), config)
     settings = recipe(config.finetune, key="finetune", base=EXPORT_RECIPE)

@@ -21,6 +21,7 @@ from search.samplers import build_sampler
 from search.study import PlanKey, Records, SearchStudy, open_storage
 from search.targets import Target, format_macs
 from search.tracking import Subject, Tracker
+from search.troubles import TroubleWriter
 from spaces import Candidate, UserError
 
 __all__ = ["Prepared", "SearchResult", "pick", "prepare", "read_run", "resume_search", "run_search"]
@@ -158,8 +159,9 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
         folder.write_config(config)
         prepared = prepare(config, folder=folder.path, dense_accuracy=_known_accuracy(folder, config), say=say)
         loop = _open_loop(folder, prepared)
-        tracking = (lambda prepared, loop: _tracker(folder, prepared, say),) if config.tracking.enabled else ()
-        loop.listeners = tuple(make(prepared, loop) for make in (*watch, *tracking))
+        loop.listeners = (TroubleWriter(folder.troubles), *(make(prepared, loop) for make in watch))
+        if config.tracking.enabled:
+            loop.listeners += (_tracker(folder, prepared, say),)
         try:
             _drive(folder, prepared, loop, say=say)
         finally:
@@ -179,6 +181,8 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
 
 def _known_accuracy(folder: RunFolder, config: Config) -> float | None:
     """The dense network's accuracy, where an earlier start of the run has measured it."""
+    if config.storage is None and not folder.study_file.exists():
+        return None  # opening a journal would make it
     try:
         return Records(open_storage(folder.storage(config)), name=folder.name).dense.accuracy
     except (UserError, KeyError):

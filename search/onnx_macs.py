@@ -18,17 +18,30 @@ def onnx_macs(path: Path) -> int:
     import onnx
 
     model = onnx.load(path)
-    for value in model.graph.input:
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    # Shapes written down with symbols would be kept instead of derived.
+    shapes = {item.name: tuple(item.dims) for item in model.graph.initializer}
+    # As written down, with the batch as a symbol: second choice, for what can't be derived.
+    shapes |= _shapes(model.graph)
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
-    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    shapes = {item.name: tuple(item.dims) for item in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
-    return sum(_node_macs(node, shapes) for node in graph.node)
+    for value in model.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes |= {name: shape for name, shape in _shapes(inferred).items() if all(shape)}
+    return sum(_node_macs(node, shapes) for node in model.graph.node)
+
+
+def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes by name; a size that is one symbol is the batch, 1, and any other that is no number is 0."""
+    values = [value for value in (*graph.input, *graph.value_info, *graph.output) if value.type.HasField("tensor_type")]
+    return {
+        value.name: tuple(
+            dim.dim_value if dim.HasField("dim_value") else int(dim.dim_param.isidentifier())
+            for dim in value.type.tensor_type.shape.dim
+        )
+        for value in values
+        if value.type.tensor_type.HasField("shape")
+    }
 
 
 def _node_macs(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:

@@ -91,9 +91,9 @@ def check_config(config: Config) -> None:
     for index, rung in enumerate(ladder(config)):
         rung.build(key=f"ladder.{index}")
     build_sampler(config.sampler, seed=config.seed)
-    for key in ("finetune", "train"):
-        if options := getattr(config, key):
-            recipe(options, key=key)
+    recipe(config.finetune, key="finetune", base=Recipe(epochs=1))
+    if config.train:
+        recipe(config.train, key="train")
     weights = config.model_weights
     if weights is not None and not Path(weights).is_file():
         raise UserError("weights", weights, "there is no such file")
@@ -181,7 +181,9 @@ def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) 
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([key, *map(str, first["loc"])])
-        raise UserError(place, first["input"] if first["loc"] else None, first["msg"]) from error
+        raise UserError(
+            place, first["input"] if first["loc"] else None, first["msg"].removeprefix("Value error, ")
+        ) from error
 
 
 def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:

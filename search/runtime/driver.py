@@ -27,7 +27,7 @@ def drive(loop: SearchLoop, payload: Payload, *, slots: Slots, max_failures: int
     """
     if loop.finished:
         return
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is in the study, with its reason
     searcher = StudySearcher(loop)
     trainable = tune.with_resources(
         tune.with_parameters(CandidateTrial, payload=payload), {"cpu": slots.cpus, "gpu": slots.gpus}

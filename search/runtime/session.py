@@ -1,6 +1,7 @@
 """Starting Ray on this machine alone, or joining a cluster, and ending it again."""
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +34,10 @@ def ray_session(workers: Workers, *, use_gpu: bool) -> Iterator[Slots]:
         UserError: the cluster does not answer, or no worker fits in it.
     """
     ours = not ray.is_initialized()
-    if ours:
-        _start(workers, use_gpu=use_gpu)
+    if ours and workers.address is not None:
+        _join(workers.address)
+    elif ours:
+        start_local(workers, use_gpu=use_gpu)
     try:
         yield _slots(workers, use_gpu=use_gpu)
     finally:
@@ -42,18 +45,26 @@ def ray_session(workers: Workers, *, use_gpu: bool) -> Iterator[Slots]:
             ray.shutdown()
 
 
-def _start(workers: Workers, *, use_gpu: bool) -> None:
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-    if workers.address is not None:
-        try:
-            ray.init(address=workers.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError("workers.address", workers.address, str(error).splitlines()[0]) from error
-        return
+def start_local(workers: Workers, *, use_gpu: bool) -> None:
+    """Ray on this machine alone, listening to nobody else."""
     # Without it Ray listens on every interface; it is read once, when Ray starts.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    cpus = max(available_cpus(), (workers.count or 1) * workers.cpus)
-    ray.init(address="local", num_cpus=int(-(-cpus // 1)), num_gpus=None if use_gpu else 0, **quiet)
+    cpus = max(available_cpus(), math.ceil((workers.count or 1) * workers.cpus))
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=None if use_gpu else 0,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError("workers.address", address, str(error).splitlines()[0]) from error
 
 
 def _slots(workers: Workers, *, use_gpu: bool) -> Slots:
