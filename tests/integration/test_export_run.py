@@ -1,0 +1,94 @@
+"""From a finished search to a registered model: the whole way, as `paretoprune export` goes it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluators.artifact import load_slim
+from search.config_file import parse_config
+from search.export_run import budget_alias, export_run
+from search.flow import SearchResult, read_run, run_search
+from search.report import ExportReport
+from search.tracking_models import Registration, try_register
+from spaces import UserError
+
+CONFIG = {
+    "model": "digits_resnet",
+    "data": "digits",
+    "target_flops": "0.3:0.8",
+    "trials": 4,
+    "train": {"steps": 20, "lr": 0.05},
+    "finetune": {"steps": 5, "epochs": None},
+    "space": {"preset": "methods", "allocators": ["uniform"], "methods": ["l1", "l2"]},
+    "workers": {"count": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    return run_search(parse_config(CONFIG), runs=tmp_path_factory.mktemp("runs"), name="tiny")
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def out(result: SearchResult, said: list[str]) -> Path:
+    folder = result.folder.path / "export"
+    formats = frozenset({"safetensors"})
+    export_run(result.folder, target_flops="0.6", out=folder, formats=formats, progress=said.append)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(out: Path) -> ExportReport:
+    return ExportReport.from_json((out / "report.json").read_text(encoding="utf-8"))
+
+
+def test_the_best_member_within_the_budget_is_exported(result: SearchResult, report: ExportReport) -> None:
+    front = read_run(result.folder).front
+    best = front.best_under(int(0.6 * front.dense_macs))
+    assert best is not None
+    assert report.pruned.macs == best.macs <= 0.6 * front.dense_macs
+    assert report.recipe["steps"] == 5
+
+
+def test_mlflow_has_it_under_its_budget(result: SearchResult, out: Path, report: ExportReport, said: list[str]) -> None:
+    import mlflow
+
+    assert said[-1] == "in MLflow: models:/tiny@flops-60"
+    uri = f"sqlite:///{result.folder.path.parent / 'mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    version = client.get_model_version_by_alias("tiny", "flops-60")
+    assert int(version.tags["macs"]) == report.pruned.macs
+    run = client.get_run(version.run_id)
+    assert run.data.metrics["test_accuracy"] == pytest.approx(report.pruned.accuracy)
+    assert run.data.tags["role"] == "export"
+    assert {file.path for file in client.list_artifacts(version.run_id, "export")} >= {"export/report.html"}
+    mlflow.set_tracking_uri(uri)
+    images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(mlflow.pytorch.load_model("models:/tiny@flops-60")(images), load_slim(out)(images))
+
+
+def test_mlflow_away_costs_nothing_but_a_sentence(out: Path, report: ExportReport, tmp_path: Path) -> None:
+    nowhere = Registration(
+        uri="http://127.0.0.1:9", experiment="e", runs=tmp_path, search_id="tiny", trial=0, alias="flops-60"
+    )
+    assert "MLflow did not take the model" in try_register(out, report, nowhere)
+
+
+def test_a_budget_below_the_front_is_refused_before_anything_is_done(result: SearchResult, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="less than the smallest network"):
+        export_run(result.folder, target_flops="0.1", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "alias"), [("0.4", "flops-40"), ("40%", "flops-40"), ("0.455", "flops-45-5"), ("55M", "flops-55M")]
+)
+def test_aliases_name_the_budget(target: str, alias: str) -> None:
+    assert budget_alias(target) == alias
