@@ -22,7 +22,7 @@ SHARE = 8
 class SNF:
     """From the dense network down, always one step in those groups where a step costs least norm per MAC saved.
 
-    Source: the idea of Liu et al., SNF, arXiv:2112.07282: search the most suitable number of filters per layer for a
+    Source: the idea of SNF, arXiv:2112.07282: search the most suitable number of filters per layer for a
     FLOPs target first, then prune by any criterion. The paper's own search rule was not available; this one is OUR
     READING: a group has 16 steps; the price of a step is what the logarithm of the group's squared filter norm loses
     with the weakest channels, times the number of layers that compute the group; in each round the best eighth of all

@@ -16,8 +16,8 @@ LAYERS = [[0.5], [0.3], [0.1], [0.1]], [[3.0, 0, 0, 0], [4.0, 0, 0, 0]], [[1.0, 
     [(0.0, [0, 0]), (0.3, [0, 0]), (0.7, [0.5, 0.75]), (0.77, [0.75, 0.75]), (0.9, [0.75, 0.875]), (1.0, [1, 1])],
 )
 def test_share_below_the_threshold(ratio: float, expected: list[float]) -> None:
-    # of 12 weights in ascending order: six zeros (equal, so they stay until the threshold is above them, at 6/12), two of
-    # the first layer until 8/12, a third until 9/12, one of the second until 10/12
+    # of 12 weights in ascending order: six zeros (equal, so they stay until the threshold is above them, at 6/12), two
+    # of the first layer until 8/12, a third until 9/12, one of the second until 10/12
     _, analysis, evidence = chain(*LAYERS)
     found = ALLOCATORS.build("lamp", {"ratio": ratio}).ratios(analysis.groups, evidence)
     assert found.tolist() == pytest.approx(expected)

@@ -13,8 +13,8 @@ from tests.oracle.toy import chain
 def test_two_items_by_hand() -> None:
     errors = np.array([[0.0, 0.0], [1.0, 3.0], [4.0, 5.0]])
     saved = np.array([[0, 0], [2, 3], [3, 5]])
-    # amount: 0 nothing; 1, 2 first item's level 1 (error 1); 3 its level 2 errs by 4, the second's level 1 by 3; 4 and 5
-    # both at level 1 (4); 6 levels 2 and 1 or 1 and 2: 7 or 6; 7 the latter; 8 both at level 2
+    # amount: 0 nothing; 1, 2 first item's level 1 (error 1); 3 its level 2 errs by 4, the second's level 1 by 3; 4
+    # and 5 both at level 1 (4); 6 levels 2 and 1 or 1 and 2: 7 or 6; 7 the latter; 8 both at level 2
     assert knapsack(errors, saved).tolist() == [[0, 0], [1, 0], [1, 0], [0, 1], [1, 1], [1, 1], [1, 2], [1, 2], [2, 2]]
 
 
