@@ -28,12 +28,17 @@ class Model(Plugin):
 
 
 class Space(Strict):
-    """Which candidates exist. For allocators and methods, null and `all` mean every registered one."""
+    """Which candidates exist.
+
+    The presets: `layerwise` and `stagewise` search an offset for every group or stage around the uniform allocator with
+    the l2 method; `methods` searches every allocator and method with their hyper-parameters and no offsets; `full`
+    both, and the steps. Allocators, methods and steps that are written down, or `all`, take the preset's place.
+    """
 
     preset: Literal["layerwise", "stagewise", "methods", "full"] = "layerwise"
     allocators: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
     methods: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
-    steps: Annotated[tuple[Plugin, ...], BeforeValidator(lambda value: _plugins(value))] = ()
+    steps: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
     offset: Annotated[float, Field(gt=0, le=0.9, description="largest number added to a group's removed fraction")] = (
         0.25
     )
@@ -142,8 +147,6 @@ def _plugin(value: object, *, key: str = "name") -> object:
 
 
 def _plugins(value: object) -> object:
-    if value == "all":
-        return None
     if isinstance(value, str):
         value = [value]
     return [_plugin(item) for item in value] if isinstance(value, list | tuple) else value

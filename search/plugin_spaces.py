@@ -9,11 +9,21 @@ from search.targets import Budget
 from spaces import ChannelGroup, Entry, Registry, UserError
 from spaces.space import PluginSpace, Space
 
-_FIRST = {"allocator": "uniform", "method": "l1"}
+_FIRST = {"allocator": "uniform", "method": "l2"}
 """The plainest of each family goes first: it is the default, and what anchors vary the others against."""
 
 _NOT_SEARCHED = {"explicit"}
 """Allocators that only carry a vector which somebody wrote down."""
+
+_EVERY = (Plugin(name="all"),)
+_PLAIN = {"allocator": (Plugin(name="uniform"),), "method": (Plugin(name="l2"),), "step": ()}
+_PRESETS: dict[str, dict[str, tuple[Plugin, ...]]] = {
+    "layerwise": _PLAIN,
+    "stagewise": _PLAIN,
+    "methods": {"allocator": _EVERY, "method": _EVERY, "step": ()},
+    "full": {"allocator": _EVERY, "method": _EVERY, "step": _EVERY},
+}
+"""What a preset searches where the configuration names nothing of a family."""
 
 
 def build_space(config: Config, *, groups: Sequence[ChannelGroup], budget: Budget, registries: Any) -> Space:
@@ -29,9 +39,6 @@ def build_space(config: Config, *, groups: Sequence[ChannelGroup], budget: Budge
         UserError: an unknown plugin or hyper-parameter.
     """
     asked = config.space
-    steps: tuple[Plugin, ...] = asked.steps
-    if not steps and asked.preset == "full":
-        steps = tuple(Plugin(name=name) for name in registries.STEPS.names())
     stages = sorted({group.stage for group in groups})
     names = [group.name for group in groups]
     places = {"methods": [], "stagewise": stages}.get(asked.preset, names)
@@ -39,9 +46,9 @@ def build_space(config: Config, *, groups: Sequence[ChannelGroup], budget: Budge
         low_macs=budget.low_macs,
         high_macs=budget.high_macs,
         dense_macs=budget.dense_macs,
-        allocators=_plugin_spaces(registries.ALLOCATORS, asked.allocators, key="space.allocators"),
-        methods=_plugin_spaces(registries.METHODS, asked.methods, key="space.methods"),
-        steps=_plugin_spaces(registries.STEPS, steps, key="space.steps"),
+        allocators=_plugin_spaces(registries.ALLOCATORS, asked.allocators, preset=asked.preset),
+        methods=_plugin_spaces(registries.METHODS, asked.methods, preset=asked.preset),
+        steps=_plugin_spaces(registries.STEPS, asked.steps, preset=asked.preset),
         places=tuple(places),
         offset=asked.offset,
     )
@@ -80,11 +87,13 @@ def check_plugins(config: Config, *, registries: Any) -> None:
         asked = getattr(config.space, key)
         if asked == () and key != "steps":
             raise UserError(f"space.{key}", None, "needs at least one", choices=registry.names())
-        _plugin_spaces(registry, asked, key=f"space.{key}")
+        _plugin_spaces(registry, asked, preset=config.space.preset)
 
 
-def _plugin_spaces(registry: Registry[Any], asked: Sequence[Plugin] | None, *, key: str) -> tuple[PluginSpace, ...]:
-    if asked is None:
+def _plugin_spaces(registry: Registry[Any], asked: Sequence[Plugin] | None, *, preset: str) -> tuple[PluginSpace, ...]:
+    key = f"space.{registry.kind}s"
+    asked = _PRESETS[preset][registry.kind] if asked is None else asked
+    if tuple(asked) == _EVERY:
         asked = [Plugin(name=name) for name in registry.names() if name not in _NOT_SEARCHED]
     first = _FIRST.get(registry.kind)
     ordered = sorted(asked, key=lambda plugin: plugin.name != first)
