@@ -73,22 +73,22 @@ def frequent_directions(rows: Tensor, num_rows: int) -> Tensor:
     Source: Liberty, arXiv:1206.0594, algorithm 1, with the doubled buffer of Ghashami et al., arXiv:1501.01711, which
     leaves no row of B empty.
     """
-    buffer = rows.new_zeros(0, rows.size(1))
+    buffer, used = rows.new_zeros(2 * num_rows, rows.size(1)), 0
     for row in rows:
-        if len(buffer) == 2 * num_rows:
-            buffer = _shrink(buffer, num_rows)
-        buffer = torch.cat([buffer, row[None]])
-    return _shrink(buffer, num_rows) if len(buffer) > num_rows else buffer
+        if used == len(buffer):
+            buffer[:num_rows], used = _shrink(buffer, num_rows), num_rows
+        buffer[used] = row
+        used += 1
+    return _shrink(buffer[:used], num_rows) if used > num_rows else buffer[:num_rows]
 
 
-def _shrink(buffer: Tensor, num_rows: int) -> Tensor:
-    """The first `num_rows` scaled right singular vectors, their squares less by that of the next."""
-    _, values, directions = torch.linalg.svd(buffer, full_matrices=False)
+def _shrink(rows: Tensor, num_rows: int) -> Tensor:
+    """The first `num_rows` singular directions, their squared lengths less by that of the next; by the Gram matrix."""
+    squares, vectors = torch.linalg.eigh(rows @ rows.T)
+    squares, vectors = squares.flip(0).clamp_min(0), vectors.flip(1)[:, :num_rows]
+    top = squares[:num_rows]
+    share = ((top - squares[num_rows]).clamp_min(0) / top.clamp_min(1e-300)).sqrt()
     # a singular vector's sign is arbitrary: make its largest entry positive
-    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
-    directions = directions * torch.where(largest < 0, -1.0, 1.0)
-    least = values[num_rows].square() if num_rows < len(values) else values.new_zeros(())
-    result = buffer.new_zeros(num_rows, buffer.size(1))
-    top = min(num_rows, len(values))
-    result[:top] = (values.square() - least).clamp_min(0).sqrt()[:top, None] * directions[:top]
+    largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
+    result: Tensor = (vectors * torch.where(largest < 0, -share, share)).T @ rows
     return result
