@@ -172,7 +172,7 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
         front=loop.front(),
         measured=tuple(loop.measured()),
         dense=prepared.dense,
-        finished=loop.finished,
+        finished=loop.finished and loop.stopped is None,
         stopped=loop.stopped,
         trouble=loop.trouble,
         exhausted=loop.exhausted,

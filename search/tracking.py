@@ -50,9 +50,7 @@ def write_summary(mlflow: "MlflowSearch", subject: Subject, *, front: Front, mea
     with TemporaryDirectory() as folder:
         files = write_pages(Path(folder), title=subject.name, front=front, measured=measured, dense=subject.dense)
         mlflow.attach(files, folder="pareto")
-    rows = front.rows()
-    if rows:
-        mlflow.table({key: [row[key] for row in rows] for key in rows[0]}, name="pareto/front.json")
+    mlflow.table(front.rows(), name="pareto/table.json")
 
 
 class Tracker:

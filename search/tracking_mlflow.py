@@ -1,9 +1,10 @@
 """MLflow calls: one parent run per search, one child per candidate. Any may be slow or fail; see `Tracker`."""
 
+import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,12 @@ class MlflowSearch:
         for file in files:
             self._client.log_artifact(self.parent, str(file), artifact_path=folder)
 
-    def table(self, rows: Mapping[str, list[Any]], *, name: str) -> None:
-        """A table that MLflow shows page by page."""
-        self._client.log_table(self.parent, dict(rows), artifact_file=name)
+    def table(self, rows: Sequence[Mapping[str, Any]], *, name: str) -> None:
+        """A table that MLflow shows page by page, in place of an earlier one, to which `log_table` would add."""
+        columns = list(rows[0]) if rows else []
+        data = [[row[column] for column in columns] for row in rows]
+        self._client.log_dict(self.parent, {"columns": columns, "data": data}, name)
+        self._client.set_tag(self.parent, "mlflow.loggedArtifacts", json.dumps([{"path": name, "type": "table"}]))
 
     def close(self, status: str) -> None:
         """End the parent run: FINISHED, FAILED or KILLED."""
