@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from pruners.cost import CostModel
-from pruners.grouping import DenseReason, Grouping, find_groups
+from pruners.grouping import DenseReason, Grouping, find_groups, producers
 from pruners.proof import unproven
 from pruners.trace import trace
 from spaces import ChannelGroup, UserError
@@ -94,7 +94,9 @@ def _without(grouping: Grouping, reasons: dict[str, str]) -> Grouping:
     renumber = np.full(len(grouping.groups) + 1, -1, dtype=np.int64)
     renumber[stay] = np.arange(len(stay))
     left = [
-        DenseReason(name=g.name, width=g.width, reason=reasons[g.name]) for g in grouping.groups if g.name in reasons
+        DenseReason(name=g.name, width=g.width, reason=reasons[g.name], layers=producers(g))
+        for g in grouping.groups
+        if g.name in reasons
     ]
     return Grouping(
         groups=tuple(grouping.groups[index] for index in stay),

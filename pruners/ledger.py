@@ -4,6 +4,7 @@ A node is one position along one axis of one parameter or buffer; node 0 stands 
 cut together end up in one class of the relation that `tie` builds.
 """
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -54,16 +55,21 @@ class Ledger:
     axes: dict[tuple[str, int], Axis] = field(default_factory=dict)
     roles: dict[tuple[str, int], Role] = field(default_factory=dict)
     frozen: dict[int, str] = field(default_factory=dict)
+    hints: dict[int, str] = field(default_factory=dict)
     terms: list[Term] = field(default_factory=list)
     stages: dict[str, str] = field(default_factory=dict)
     num_nodes: int = 1
     _ties: list[IntArray] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _by_start: list[Axis] = field(default_factory=list)
 
     def nodes(self, tensor: str, axis: int, size: int) -> Tensor:
         """The nodes of one axis, shape (size,); the same ones at every call."""
         key = (tensor, axis)
         if key not in self.axes:
             self.axes[key] = Axis(tensor=tensor, axis=axis, size=size, first=self.num_nodes)
+            self._starts.append(self.num_nodes)
+            self._by_start.append(self.axes[key])
             self.num_nodes += size
         first = self.axes[key].first
         return torch.arange(first, first + size)
@@ -86,6 +92,24 @@ class Ledger:
         for node in torch.unique(labels).tolist():
             if node != CONSTANT:
                 self.frozen.setdefault(node, reason)
+
+    def hint(self, labels: Tensor, reason: str) -> None:
+        """Remember what tied these channels, to be reported if too few independent ones are left."""
+        for node in torch.unique(labels).tolist():
+            if node != CONSTANT:
+                self.hints.setdefault(node, reason)
+
+    def tie_along(self, labels: Tensor, dim: int) -> Tensor:
+        """Cut together whatever differs along `dim` only; answers one label each, size 1 along `dim`."""
+        first = labels.amax(dim=dim, keepdim=True)
+        self.tie(labels, first.expand_as(labels))
+        return first
+
+    def owner(self, nodes: Tensor) -> Axis:
+        """The axis that the first of `nodes` is a position of."""
+        first = int(nodes.reshape(-1)[0])
+        index = bisect.bisect_right(self._starts, first) - 1
+        return self._by_start[index]
 
     def tie(self, left: Tensor, right: Tensor) -> None:
         """Labels at equal places of two arrays of one shape are cut together; constants tie with nothing."""

@@ -5,24 +5,36 @@ overload packet; anything tagged point-wise by PyTorch shares one rule, and an u
 dense.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pruners.products import PRODUCT_RULES
+from pruners.norms import NORM_RULES
+from pruners.products import PRODUCT_RULES, macs_of
+from pruners.sections import balance
 from pruners.tracer import Call, Info, Rule, Tracer, compact, core, freeze_call, tensors_in, varies
+from pruners.weights import WEIGHT_RULES, combine_parameters, reduce_parameter
 
 aten = torch.ops.aten
 
 
-def rule_for(func: Any) -> Rule | None:
-    """The rule of an operator overload, or None."""
+def rule_for(func: Any) -> Rule:
+    """The rule of an operator overload; `unknown` where there is none."""
     packet = func._overloadpacket
     if packet in TABLE:
         return TABLE[packet]
-    return pointwise if torch.Tag.pointwise in func.tags else None
+    if packet._qualified_op_name in BY_NAME:
+        return BY_NAME[packet._qualified_op_name]
+    return pointwise if torch.Tag.pointwise in func.tags else unknown
+
+
+def unknown(tracer: Tracer, call: Call) -> None:
+    """The rule for operators without one: nothing they touch is cut."""
+    freeze_call(tracer, call, f"operator {call.func} has no rule")
+    if macs := macs_of(call):
+        tracer.ledger.term("macs", call.func._overloadpacket.__name__, "other", scale=macs, factors=())
 
 
 def move(tracer: Tracer, call: Call) -> None:
@@ -35,6 +47,47 @@ def move(tracer: Tracer, call: Call) -> None:
     result = _apply(call, tracer.labels)
     for out, labels in zip(tensors_in(call.out), tensors_in(result), strict=True):
         tracer.set_labels(out, labels)
+
+
+def view(tracer: Tracer, call: Call) -> None:
+    """A view that unfolds channels into rows: code that reorders them expects the same places in every row."""
+    move(tracer, call)
+    source = tracer.info(call.args[0])
+    out = tracer.labels(call.out) if source is not None and not source.parameter else None
+    if out is None:
+        return
+    for dims in unfolded(call.args[0].shape, call.out.shape):
+        changing = [dim for dim in dims if varies(out, dim)]
+        for dim in changing[:-1]:
+            tracer.ledger.hint(core(out)[0], "a view unfolds the channels into rows that must stay alike")
+            tracer.ledger.tie_along(core(out)[0], dim)
+
+
+def unfolded(before: Sequence[int], after: Sequence[int]) -> Iterator[list[int]]:
+    """Dimensions of the new shape that were one dimension of the old one, for every such dimension."""
+    end = 0
+    for size in before:
+        dims: list[int] = []
+        product = 1
+        while product < size and end < len(after):
+            product *= after[end]
+            dims.append(end)
+            end += 1
+        if product != size:  # dimensions are merged too: no longer one to many
+            return
+        yield dims
+
+
+def split(tracer: Tracer, call: Call) -> None:
+    """Sections of equal length along the channels keep equally many of them."""
+    move(tracer, call)
+    sections = [labels for out in call.out if (labels := tracer.labels(out)) is not None]
+    info = tracer.info(call.args[0])
+    if info is None or info.parameter or len({section.shape for section in sections}) != 1:
+        return
+    dim = call.argument("dim", 0) % call.args[0].dim()
+    if len(sections) > 1 and any(varies(section, dim) for section in sections):
+        balance(tracer.ledger, [tracer.per_channel(section, dim) for section in sections])
 
 
 def _always(array: Tensor) -> Callable[[Tensor], Tensor | None]:
@@ -103,7 +156,7 @@ def pointwise(tracer: Tracer, call: Call) -> None:
     parameters = [tensor for tensor in tensors if tracer.info(tensor).parameter]  # type: ignore[union-attr]
     activations = [tensor for tensor in tensors if not tracer.info(tensor).parameter]  # type: ignore[union-attr]
     if not activations:
-        _pointwise_parameters(tracer, call, parameters, outs)
+        combine_parameters(tracer, call, parameters, outs)
         return
     result = torch.zeros((), dtype=torch.int64).expand(shape)
     sizes = torch.Size([1] * len(shape))
@@ -117,15 +170,6 @@ def pointwise(tracer: Tracer, call: Call) -> None:
         result = _scale(tracer, result, tensor)
     for out in outs:
         tracer.set_labels(out, result)
-
-
-def _pointwise_parameters(tracer: Tracer, call: Call, parameters: list[Tensor], outs: list[Tensor]) -> None:
-    if len(parameters) == 1 and outs[0].shape == parameters[0].shape:
-        info = tracer.info(parameters[0])
-        assert info is not None
-        tracer.set_info(outs[0], info)
-    else:
-        freeze_call(tracer, call, f"weights computed in the forward pass by {call.func}")
 
 
 Operand = tuple[Tensor, torch.Size]
@@ -180,29 +224,27 @@ def _is_scalar_for(parameter: Tensor, labels: Tensor) -> bool:
     return all(parameter.size(d - offset) == 1 for d in range(offset, labels.dim()) if varies(labels, d))
 
 
-def batch_norm(tracer: Tracer, call: Call) -> None:
-    """Weight, bias and statistics follow the channel, dimension 1."""
-    labels = tracer.labels(call.args[0])
-    out = next(tensors_in(call.out))
-    if labels is None:
-        labels = torch.zeros((), dtype=torch.int64).expand(out.shape)
-    channels = tracer.per_channel(labels, 1)
-    for parameter in call.args[1:5]:
-        nodes = tracer.line(parameter, 0) if isinstance(parameter, Tensor) else None
-        if nodes is not None:
-            tracer.ledger.tie(nodes, channels)
-            tracer.mark(nodes, "scale")
-            channels = torch.where(channels == 0, nodes, channels)
-    tracer.set_labels(out, channels.view([-1] + [1] * (out.dim() - 2)))
-
-
 def spatial(tracer: Tracer, call: Call) -> None:
     """Pooling and resampling keep each channel's label."""
+    window = call.args[1] if len(call.args) > 1 else None
+    trailing = len(window) if isinstance(window, list | tuple) else call.args[0].dim() - 2
+    _keep_channels(tracer, call, trailing)
+
+
+def padding(tracer: Tracer, call: Call) -> None:
+    """Padding by reflection or repetition acts on the last dimensions: two widths for each."""
+    _keep_channels(tracer, call, len(call.args[1]) // 2)
+
+
+def regions(tracer: Tracer, call: Call) -> None:
+    """Pooling of regions: (B, C, H, W) and boxes -> (boxes, C, h, w)."""
+    _keep_channels(tracer, call, 2)
+
+
+def _keep_channels(tracer: Tracer, call: Call, trailing: int) -> None:
     labels = tracer.labels(call.args[0])
     if labels is None:
         return
-    window = call.args[1] if len(call.args) > 1 else None
-    trailing = len(window) if isinstance(window, list | tuple) else labels.dim() - 2
     dim = labels.dim() - min(trailing, labels.dim() - 1) - 1
     channels = tracer.per_channel(labels, dim)
     for out in tensors_in(call.out):
@@ -211,17 +253,23 @@ def spatial(tracer: Tracer, call: Call) -> None:
 
 
 def reduce(tracer: Tracer, call: Call) -> None:
-    """A reduction over dimensions without channels keeps the labels; one over channels needs all of them."""
-    labels = tracer.labels(call.args[0])
-    if labels is None:
+    """A reduction keeps the labels; whatever it runs over that differs is cut together."""
+    info = tracer.info(call.args[0])
+    if info is None:
         return
+    num_dims = call.args[0].dim()
     given = call.argument("dim")
-    dims = [given] if isinstance(given, int) else list(given or range(labels.dim()))
-    dims = [dim % labels.dim() for dim in dims]
-    if any(varies(labels, dim) for dim in dims):
-        freeze_call(tracer, call, f"{call.func} runs over the channels")
+    dims = [given] if isinstance(given, int) else list(given or range(num_dims))
+    dims = [dim % num_dims for dim in dims] if num_dims else []
+    if info.parameter:
+        reduce_parameter(tracer, call, dims, keepdim=bool(call.argument("keepdim")))
         return
+    labels = tracer.labels(call.args[0])
+    assert labels is not None
     for dim in sorted(dims, reverse=True):
+        if varies(labels, dim):
+            tracer.ledger.hint(core(labels)[0], f"{call.func} runs over the channels")
+            labels = tracer.ledger.tie_along(labels, dim)
         labels = labels.narrow(dim, 0, 1) if call.argument("keepdim") else labels.select(dim, 0)
     for out in tensors_in(call.out):
         if out.is_floating_point():
@@ -229,17 +277,33 @@ def reduce(tracer: Tracer, call: Call) -> None:
 
 
 def softmax(tracer: Tracer, call: Call) -> None:
-    """Normalising along a dimension without channels keeps the labels."""
+    """What is normalised together is cut together."""
     labels = tracer.labels(call.args[0])
-    if labels is not None:
-        if varies(labels, call.args[1] % labels.dim()):
-            tracer.ledger.freeze(core(labels)[0], "softmax runs over the channels")
-        tracer.set_labels(call.out, core(labels)[0])
+    if labels is None:
+        return
+    dim = call.args[1] % labels.dim()
+    if varies(labels, dim):
+        reason = "softmax runs over the channels"
+        narrow = core(labels)[0]
+        if bool((narrow == 0).any()):
+            tracer.ledger.freeze(narrow, reason)
+        tracer.ledger.tie_along(narrow, dim)
+        tracer.ledger.hint(narrow, reason)
+    tracer.set_labels(call.out, core(labels)[0])
 
 
-def statistics_over_channels(tracer: Tracer, call: Call) -> None:
-    """Layer and group norms: their statistics change with any channel, so what they normalise together stays."""
-    freeze_call(tracer, call, f"{call.func._overloadpacket.__name__} takes statistics over the channels")
+def gated(tracer: Tracer, call: Call) -> None:
+    """The first half times a gate of the second: channels of equal place go together."""
+    labels = tracer.labels(call.args[0])
+    if labels is None:
+        return
+    first, second = labels.chunk(2, dim=call.argument("dim", -1))
+    tracer.ledger.tie(*core(compact(first), compact(second)))
+    tracer.set_labels(call.out, first)
+
+
+def constant(tracer: Tracer, call: Call) -> None:
+    """What comes out has no channels, whatever goes in."""
 
 
 def _packets(names: str) -> list[Any]:
@@ -249,15 +313,22 @@ def _packets(names: str) -> list[Any]:
 TABLE: dict[Any, Rule] = {
     **dict.fromkeys(
         _packets(
-            "view _unsafe_view reshape permute transpose t slice select squeeze unsqueeze expand cat stack split "
-            "split_with_sizes chunk unbind narrow flip roll index_select index repeat as_strided unfold pixel_shuffle "
+            "permute transpose t slice select squeeze unsqueeze expand cat stack "
+            "unbind narrow flip roll index_select index repeat as_strided unfold pixel_shuffle "
             "pixel_unshuffle channel_shuffle native_channel_shuffle movedim tile"
         ),
         move,
     ),
+    **dict.fromkeys(_packets("view _unsafe_view reshape"), view),
+    **dict.fromkeys(_packets("split split_with_sizes chunk"), split),
     **dict.fromkeys(
-        _packets("detach alias contiguous clone _to_copy copy lift_fresh native_dropout as_strided_"), same
+        _packets(
+            "detach alias contiguous clone _to_copy copy lift_fresh native_dropout as_strided_ zero_ fill_ zeros_like "
+            "ones_like full_like empty_like rand_like randn_like bernoulli"
+        ),
+        same,
     ),
+    **dict.fromkeys(_packets("new_zeros new_ones new_full new_empty"), constant),
     **dict.fromkeys(
         _packets("hardswish hardswish_ hardtanh hardtanh_ _prelu_kernel where log_sigmoid_forward"), pointwise
     ),
@@ -266,17 +337,25 @@ TABLE: dict[Any, Rule] = {
             "max_pool2d_with_indices max_pool3d_with_indices max_pool1d_with_indices avg_pool1d avg_pool2d avg_pool3d "
             "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d upsample_nearest1d "
             "upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_bicubic2d upsample_linear1d "
-            "upsample_trilinear3d _upsample_nearest_exact2d _upsample_bilinear2d_aa reflection_pad1d reflection_pad2d "
-            "replication_pad1d replication_pad2d"
+            "upsample_trilinear3d _upsample_nearest_exact2d _upsample_bilinear2d_aa max_pool1d adaptive_max_pool1d"
         ),
         spatial,
     ),
     **dict.fromkeys(
+        _packets(
+            "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d"
+        ),
+        padding,
+    ),
+    **dict.fromkeys(
         _packets("mean sum amax amin var std max min var_mean std_mean linalg_vector_norm logsumexp"), reduce
     ),
-    **dict.fromkeys(_packets("native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm"), batch_norm),
-    **dict.fromkeys(_packets("native_layer_norm native_group_norm"), statistics_over_channels),
     **dict.fromkeys(_packets("_softmax _log_softmax _safe_softmax"), softmax),
     aten.constant_pad_nd: pad,
+    aten.glu: gated,
+    **NORM_RULES,
+    **WEIGHT_RULES,
     **PRODUCT_RULES,
 }
+
+BY_NAME: dict[str, Rule] = {"torchvision::roi_align": regions, "torchvision::roi_pool": regions}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
-from pruners.tracer import Call, Rule, Tracer, core, freeze_call, tensors_in, varies
+from pruners.tracer import Call, Info, Rule, Tracer, core, freeze_call, tensors_in, varies
 
 aten = torch.ops.aten
 
@@ -31,13 +31,13 @@ def convolution(tracer: Tracer, call: Call) -> None:
     """New labels for the outputs, consumers for the inputs; depthwise passes labels on, grouped ties every group's."""
     features, weight, bias = call.args[:3]
     transposed, groups = bool(call.args[6]), int(call.args[8])
-    name = tracer.name(weight)
+    info = tracer.info(weight)
     labels = tracer.labels(features)
-    if name is None or (transposed and groups > 1):
-        what = "transposed and grouped" if name else "with weights computed in the forward pass"
-        freeze_call(tracer, call, f"convolution {what}")
-        tracer.ledger.term("macs", name or "convolution", "conv", scale=macs_of(call), factors=())
+    if info is None or not info.parameter or not info.arrays:
+        freeze_call(tracer, call, "convolution with weights computed in the forward pass")
+        tracer.ledger.term("macs", "convolution", "conv", scale=macs_of(call), factors=())
         return
+    name = _owner(tracer, weight)
     if labels is None:
         labels = _fixed(1).view([1] * features.dim()).expand(features.shape)
     channel_dim = features.dim() - (weight.dim() - 2) - 1
@@ -46,15 +46,34 @@ def convolution(tracer: Tracer, call: Call) -> None:
     outs, ins = tracer.line(weight, out_axis), tracer.line(weight, in_axis)
     outs = _fixed(weight.size(out_axis)) if outs is None else outs
     ins = _fixed(weight.size(in_axis)) if ins is None else ins
-    _tie_groups(tracer, inputs, outs=outs, ins=ins, groups=groups)
     _mark(tracer, outs, "producer")
-    _mark(tracer, ins, "consumer")
-    _tie_bias(tracer, bias, outs)
+    if transposed and groups > 1:
+        made = _tie_transposed_groups(tracer, inputs, outs=outs, ins=ins, groups=groups)
+    else:
+        _tie_groups(tracer, inputs, outs=outs, ins=ins, groups=groups)
+        _mark(tracer, ins, "consumer")
+        made = outs
+    _tie_bias(tracer, bias, made)
     _freeze_unread(tracer, inputs, ins, groups)
     tracer.ledger.stages.setdefault(name, "x".join(str(size) for size in call.out.shape[channel_dim + 1 :]))
     scale = macs_of(call) // (weight.size(0) * weight.size(1))
     tracer.ledger.term("macs", name, "conv", scale=scale, factors=[outs, ins])
-    tracer.set_labels(call.out, outs.view([-1] + [1] * (weight.dim() - 2)))
+    tracer.set_labels(call.out, made.view([-1] + [1] * (weight.dim() - 2)))
+
+
+def _tie_transposed_groups(tracer: Tracer, inputs: Tensor, *, outs: Tensor, ins: Tensor, groups: int) -> Tensor:
+    """Weight (inputs, outputs per group, ...): a row per input; answers the labels of all outputs.
+
+    Depthwise, an input takes its outputs along, so its row produces them; grouped, each group loses the same ones.
+    """
+    tracer.ledger.tie(ins, inputs)
+    if ins.numel() == groups:
+        _mark(tracer, ins, "producer")
+        tracer.ledger.freeze(outs, "outputs of one input of a transposed depthwise convolution")
+        return ins.repeat_interleave(outs.numel())
+    _mark(tracer, ins, "consumer")
+    tracer.ledger.tie_along(ins.view(groups, -1), 0)
+    return outs.repeat(groups)
 
 
 def _tie_groups(tracer: Tracer, inputs: Tensor, *, outs: Tensor, ins: Tensor, groups: int) -> None:
@@ -71,7 +90,7 @@ def _tie_groups(tracer: Tracer, inputs: Tensor, *, outs: Tensor, ins: Tensor, gr
 
 def _mark(tracer: Tracer, nodes: Tensor, role: str) -> None:
     if bool((nodes != 0).any()):
-        tracer.mark(nodes, role)
+        tracer.mark(nodes[nodes != 0], role)
 
 
 def _freeze_unread(tracer: Tracer, inputs: Tensor, ins: Tensor, groups: int) -> None:
@@ -92,7 +111,7 @@ def linear(tracer: Tracer, call: Call) -> None:
     bias, features, weight = call.args[:3] if call.func._overloadpacket is aten.addmm else (None, *call.args[:2])
     info = tracer.info(weight)
     labels = tracer.labels(features)
-    if info is None or not info.parameter or labels is None:
+    if info is None or not info.parameter or not info.arrays or labels is None:
         _between_activations(tracer, call)
         return
     layer = _owner(tracer, weight)
@@ -118,12 +137,7 @@ def _owner(tracer: Tracer, weight: Tensor) -> str:
     """The parameter that a view shows."""
     info = tracer.info(weight)
     assert info is not None
-    for array in info.arrays.values():
-        first = int(core(array)[0].reshape(-1)[0])
-        for (name, _), axis in tracer.ledger.axes.items():
-            if axis.first <= first < axis.first + axis.size:
-                return name
-    return tracer.name(weight) or "linear"
+    return tracer.ledger.owner(core(next(iter(info.arrays.values())))[0]).tensor
 
 
 def _token_mixing(tracer: Tracer, call: Call, labels: Tensor, layer: str) -> None:
@@ -148,14 +162,34 @@ def _between_activations(tracer: Tracer, call: Call) -> None:
     tracer.ledger.term("macs", "attention", "attention", scale=macs_of(call), factors=())
 
 
+def batched(tracer: Tracer, call: Call) -> None:
+    """`bmm`: a linear layer where the second factor is one weight (einsum), else a product of activations."""
+    features, weight = call.args[:2]
+    info = tracer.info(weight)
+    if info is None or not info.parameter or weight.size(0) != 1 or tracer.labels(features) is None:
+        _between_activations(tracer, call)
+        return
+    matrix = weight.detach()[0]
+    arrays = {axis: array[0] for axis, array in info.arrays.items() if not varies(array, 0)}
+    tracer.set_info(matrix, Info(arrays=arrays, parameter=True))
+    rows, out = features.detach()[0], call.out.detach()[0]
+    labels = tracer.labels(features)
+    assert labels is not None
+    tracer.set_labels(rows, labels[0])
+    linear(tracer, Call(func=aten.mm.default, args=(rows, matrix), kwargs={}, out=out))
+    made = tracer.labels(out)
+    assert made is not None
+    tracer.set_labels(call.out, made[None])
+
+
 PRODUCT_RULES: dict[Any, Rule] = {
     aten.convolution: convolution,
     aten.mm: linear,
     aten.addmm: linear,
+    aten.bmm: batched,
     **{
         getattr(aten, name): _between_activations
         for name in (
-            "bmm",
             "baddbmm",
             "_scaled_dot_product_flash_attention_for_cpu",
             "_scaled_dot_product_flash_attention",

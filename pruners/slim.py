@@ -1,21 +1,27 @@
 """Build the really smaller network.
 
-The dense network is copied with every parameter and buffer replaced by its slice on the way (a primed deep-copy memo),
-so the dense weights are never duplicated and nothing is shared. Then each layer's own record of its widths is brought
-in line.
+The dense network's structure is copied with every parameter and buffer replaced by its slice on the way, so the dense
+weights are never duplicated and nothing is shared. Then each layer's own record of its widths is brought in line.
 """
 
-import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pruners.clone import clone
 from pruners.grouping import Place
+from pruners.ledger import IntArray
 from pruners.plan import Plan
+from pruners.positions import Positions, positions_of
 from pruners.tracer import named_tensors
 from spaces import ChannelGroup, PlanError
+
+CHUNK = 1 << 20
+"""Elements of a large weight that are gathered at a time, so that what lies between fits the cache."""
 
 
 def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan) -> nn.Module:
@@ -24,26 +30,34 @@ def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan) -> nn.Mod
     Raises:
         PlanError: the plan names an unknown group or a channel that it doesn't have.
     """
-    removed = removed_positions(groups, plan)
-    by_tensor: dict[str, dict[int, list[int]]] = defaultdict(dict)
-    for (name, axis), positions in removed.items():
-        by_tensor[name][axis] = positions
+    cuts = _cuts(groups, plan)
+    known: dict[tuple[object, ...], Tensor] = {}
     memo: dict[int, object] = {}
     for name, tensor in named_tensors(model):
-        piece = _cut(tensor.detach(), by_tensor.get(name, {}))
+        by_axis = cuts.get(name)
+        data = tensor.detach()
+        piece = data.clone() if by_axis is None else _gather(data, _indices(data, by_axis, known))
         memo[id(tensor)] = (
             nn.Parameter(piece, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else piece
         )
-    small = copy.deepcopy(model, memo)
+    small: nn.Module = clone(model, memo)
     for module in small.modules():
         agree(module)
     return small
 
 
-def removed_positions(groups: Sequence[ChannelGroup], plan: Plan) -> dict[Place, list[int]]:
-    """(tensor, axis) -> positions that go."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Channels of one group that go, and what they own along one axis."""
+
+    positions: Positions
+    gone: IntArray
+
+
+def _cuts(groups: Sequence[ChannelGroup], plan: Plan) -> dict[str, dict[int, list[Cut]]]:
+    """Tensor -> axis -> what goes."""
     by_name = {group.name: group for group in groups}
-    removed: dict[Place, list[int]] = defaultdict(list)
+    cuts: dict[str, dict[int, list[Cut]]] = {}
     for name, kept in plan:
         if name not in by_name:
             raise PlanError(f"plan names an unknown group {name!r}")
@@ -52,19 +66,57 @@ def removed_positions(groups: Sequence[ChannelGroup], plan: Plan) -> dict[Place,
             raise PlanError(f"plan for {name}: channel {kept[-1]} of {group.width}")
         if len(kept) == group.width:
             continue
-        gone = sorted(set(range(group.width)).difference(kept))
+        stays = np.zeros(group.width, dtype=bool)
+        stays[list(kept)] = True
+        gone = np.flatnonzero(~stays)
         for piece in group.slices:
-            removed[piece.tensor, piece.axis].extend(p for channel in gone for p in piece.positions[channel])
-    return removed
+            cut = Cut(positions_of(piece.positions), gone)
+            cuts.setdefault(piece.tensor, {}).setdefault(piece.axis, []).append(cut)
+    return cuts
 
 
-def _cut(tensor: Tensor, removed: Mapping[int, list[int]]) -> Tensor:
-    piece = tensor
-    for axis, positions in removed.items():
-        keep = torch.ones(tensor.size(axis), dtype=torch.bool)
-        keep[positions] = False
-        piece = piece.index_select(axis, keep.nonzero().squeeze(1).to(piece.device))
-    return piece.clone() if piece is tensor else piece
+def removed_positions(groups: Sequence[ChannelGroup], plan: Plan) -> dict[Place, list[int]]:
+    """(tensor, axis) -> positions that go."""
+    removed: dict[Place, list[int]] = defaultdict(list)
+    for name, by_axis in _cuts(groups, plan).items():
+        for axis, cuts in by_axis.items():
+            for cut in cuts:
+                removed[name, axis].extend(cut.positions.of(cut.gone).tolist())
+    return dict(removed)
+
+
+def _indices(
+    tensor: Tensor, by_axis: Mapping[int, Sequence[Cut]], known: dict[tuple[object, ...], Tensor]
+) -> dict[int, Tensor]:
+    """Axis -> positions that stay; axes cut alike share the answer."""
+    found = {}
+    for axis, cuts in by_axis.items():
+        size = tensor.size(axis)
+        key = (size, tensor.device, *((id(cut.positions), id(cut.gone)) for cut in cuts))
+        if key not in known:
+            keep = np.ones(size, dtype=bool)
+            for cut in cuts:
+                keep[cut.positions.of(cut.gone)] = False
+            known[key] = torch.from_numpy(np.flatnonzero(keep)).to(tensor.device)
+        found[axis] = known[key]
+    return found
+
+
+def _gather(tensor: Tensor, indices: Mapping[int, Tensor]) -> Tensor:
+    """The slice of `tensor` at `indices` of some axes, in its memory format."""
+    last = tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+    rows, columns = indices.get(0), indices.get(1)
+    if len(indices) == 2 and rows is not None and columns is not None and tensor.numel() > CHUNK:
+        piece = tensor.new_empty((len(rows), len(columns), *tensor.shape[2:]))
+        step = max(1, CHUNK * len(tensor) // tensor.numel())
+        for first in range(0, len(rows), step):
+            some = tensor.index_select(0, rows[first : first + step])
+            torch.index_select(some, 1, columns, out=piece[first : first + step])
+    else:
+        piece = tensor
+        for axis, index in sorted(indices.items()):
+            piece = piece.index_select(axis, index)
+    return piece.contiguous(memory_format=torch.channels_last) if last else piece
 
 
 def resize(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:
@@ -103,6 +155,10 @@ def agree(module: nn.Module) -> None:
         tensor = module.running_mean if module.running_mean is not None else module.weight
         if tensor is not None:
             module.num_features = tensor.numel()
+    elif isinstance(module, nn.GroupNorm) and module.weight is not None:
+        size = module.num_channels // module.num_groups
+        module.num_channels = module.weight.numel()
+        module.num_groups = module.num_channels // size
     elif isinstance(module, nn.LayerNorm) and module.weight is not None:
         module.normalized_shape = tuple(module.weight.shape)
     elif isinstance(module, nn.PReLU):
@@ -110,8 +166,8 @@ def agree(module: nn.Module) -> None:
 
 
 def _agree_convolution(module: nn.modules.conv._ConvNd) -> None:
-    out_axis, in_axis = (1, 0) if module.transposed else (0, 1)
-    if module.groups > 1 and module.groups == module.in_channels and not module.transposed:
-        module.groups = module.weight.size(0) // (module.out_channels // module.groups)
-    module.in_channels = module.weight.size(in_axis) * (1 if module.transposed else module.groups)
-    module.out_channels = module.weight.size(out_axis) * (module.groups if module.transposed else 1)
+    rows, columns = module.weight.shape[:2]
+    if module.groups > 1 and module.groups == module.in_channels:  # depthwise: one group per input
+        module.groups = rows if module.transposed else rows // (module.out_channels // module.groups)
+    module.in_channels = rows if module.transposed else columns * module.groups
+    module.out_channels = columns * module.groups if module.transposed else rows

@@ -5,6 +5,7 @@ those of thop 0.1.1; a test compares them with the package on built networks.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,15 +32,14 @@ def _elements(tracer: Tracer, name: str, module: Any, tensor: Tensor, each: floa
 
 
 def _convolution(tracer: Tracer, name: str, module: Any, x: Tensor, y: Tensor) -> None:
-    if module.groups > 1 and module.weight.size(1) > 1 and module.transposed:
-        scale = y.numel() * (x.size(1) // module.groups) * math.prod(module.kernel_size)
-        tracer.ledger.term("thop", name, "Conv", scale=scale, factors=[])
-        return
     outs, per_out = _labels(tracer, y)
     in_axis = 0 if module.transposed else 1
     ins = tracer.line(module.weight, in_axis)
     ins = torch.zeros(module.weight.size(in_axis), dtype=torch.int64) if ins is None else ins
     scale = per_out * math.prod(module.kernel_size)
+    if module.transposed and module.groups > 1:  # the weight has a row per input, of which a group sees its share
+        grouped = module.groups < module.in_channels
+        ins = ins[: ins.numel() // module.groups] if grouped else torch.zeros(1, dtype=torch.int64)
     tracer.ledger.term("thop", name, "Conv", scale=scale, factors=[outs, ins])
 
 
@@ -78,11 +78,27 @@ def _upsample(tracer: Tracer, name: str, module: Any, x: Tensor, y: Tensor) -> N
     _elements(tracer, name, module, y, each)
 
 
+def _recurrent(tracer: Tracer, name: str, module: Any, x: Tensor, y: Tensor) -> None:
+    """Cells and layers of recurrent networks: nothing of them is cut, so this is one number."""
+    size, gates = module.hidden_size, {"R": 1, "L": 4, "G": 3}[type(module).__name__[0]]
+    extra = {1: 0, 4: 4, 3: 4}[gates] * size
+    directions = 2 if getattr(module, "bidirectional", False) else 1
+    num_layers = getattr(module, "num_layers", 1)
+    steps = x.numel() // x.size(-1)
+    total = 0
+    for layer in range(num_layers):
+        inputs = module.input_size if layer == 0 else size * directions
+        each = (inputs + size) * size + size + (2 * size if module.bias else 0)
+        total += (gates * each + extra) * directions
+    tracer.ledger.term("thop", name, type(module).__name__, scale=total * steps, factors=[])
+
+
 RULES: dict[type[nn.Module], Count] = {
     **dict.fromkeys([nn.Conv1d, nn.Conv2d, nn.Conv3d], _convolution),
     **dict.fromkeys([nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d], _convolution),
     **dict.fromkeys([nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.LayerNorm], _norm),
     **dict.fromkeys([nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d], _norm),
+    **dict.fromkeys([nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell], _recurrent),
     nn.Linear: _linear,
     nn.PReLU: _prelu,
     nn.Softmax: _softmax,
@@ -96,11 +112,14 @@ RULES: dict[type[nn.Module], Count] = {
 def thop_terms(tracer: Tracer, model: nn.Module) -> Iterator[None]:
     """Record thop's terms of every module call inside the block; the hooks are gone after it."""
     handles = []
+    times = _appearances(model)
 
     def hook(name: str, rule: Count) -> Callable[..., None]:
         def count(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-            if args and isinstance(args[0], Tensor) and isinstance(out, Tensor):
-                rule(tracer, name, module, args[0], out)
+            first = out[0] if isinstance(out, tuple) else out
+            if args and isinstance(args[0], Tensor) and isinstance(first, Tensor):
+                for _ in range(times[module]):
+                    rule(tracer, name, module, args[0], first)
 
         return count
 
@@ -112,3 +131,18 @@ def thop_terms(tracer: Tracer, model: nn.Module) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _appearances(model: nn.Module) -> Counter[nn.Module]:
+    """How often thop adds each module up: once under every parent that it looks into."""
+    counted: Counter[nn.Module] = Counter()
+
+    def visit(module: nn.Module) -> None:
+        for child in module.children():
+            counted[child] += 1
+            if type(child) not in RULES:
+                visit(child)
+
+    visit(model)
+    counted[model] += 1
+    return counted

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import flop_registry
 
 from pruners.ledger import Axis, IntArray, Term
 from pruners.operators import rule_for
@@ -24,6 +25,7 @@ class Trace:
         roles: what each axis does.
         classes: class of every node, shape (num_nodes,); equal classes are cut together.
         frozen: node -> why its class stays dense.
+        hints: node -> what tied its class together.
         terms: the cost.
         stages: parameter -> spatial size of what it produces.
         shapes: shapes of all parameters and buffers.
@@ -35,6 +37,7 @@ class Trace:
     roles: Mapping[tuple[str, int], Role]
     classes: IntArray
     frozen: Mapping[int, str]
+    hints: Mapping[int, str]
     terms: tuple[Term, ...]
     stages: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
@@ -48,7 +51,7 @@ def trace(model: nn.Module, example_input: Any) -> Trace:
     The network runs in eval mode without gradients; its flags and hooks are restored whatever happens.
     """
     arguments = example_input if isinstance(example_input, tuple) else (example_input,)
-    tracer = Tracer(model, rule_for)
+    tracer = Tracer(model, rule_for, always=flop_registry)
     node = tracer.ledger.opaque("network input")
     for tensor in tensors_in(arguments):
         tracer.set_labels(tensor, node.view([1] * tensor.dim()))
@@ -63,6 +66,7 @@ def trace(model: nn.Module, example_input: Any) -> Trace:
         roles=tracer.ledger.roles,
         classes=tracer.ledger.classes(),
         frozen=tracer.ledger.frozen,
+        hints=tracer.ledger.hints,
         terms=tuple(tracer.ledger.terms),
         stages=tracer.ledger.stages,
         shapes={name: tuple(tensor.shape) for name, tensor in named_tensors(model)},

@@ -6,7 +6,7 @@ channels it touches dense. Label arrays keep dimensions along which nothing chan
 of 64 x 112 x 112 elements usually costs 64 labels.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,25 +90,28 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 class Tracer(TorchDispatchMode):
     """Carries labels through one forward pass and writes what it learns into a `Ledger`."""
 
-    def __init__(self, model: nn.Module, rules: Callable[[Any], Rule | None]) -> None:
+    def __init__(self, model: nn.Module, rules: Callable[[Any], Rule], *, always: Container[Any] = ()) -> None:
         """Prepare a trace.
 
         Args:
             model: its parameters and buffers are recognised by identity.
-            rules: answers an operator with its rule, or None.
+            rules: answers an operator with its rule.
+            always: operators whose rule runs even between constants, since they cost compute.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self.ledger = Ledger()
         self._rules = rules
+        self._always = always
         self._names = {id(tensor): name for name, tensor in named_tensors(model)}
         self._known = WeakTensorKeyDictionary()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if any(self.info(tensor) is not None for tensor in tensors_in([args, kwargs])):
-            rule = self._rules(func) or unknown
-            rule(self, Call(func=func, args=tuple(args), kwargs=kwargs, out=out))
+        if func._overloadpacket in self._always or any(
+            self.info(tensor) is not None for tensor in tensors_in([args, kwargs])
+        ):
+            self._rules(func)(self, Call(func=func, args=tuple(args), kwargs=kwargs, out=out))
         return out
 
     def info(self, tensor: Any) -> Info | None:
@@ -142,7 +145,7 @@ class Tracer(TorchDispatchMode):
             if info.parameter:
                 self.mark(core(array)[0], "scale")
             return array
-        reason = "parameter used as an activation along several axes"
+        reason = "weights computed in the forward pass"
         for array in info.arrays.values():
             self.ledger.freeze(array, reason)
         return self.ledger.opaque(reason).view([1] * tensor.dim()).expand(tensor.shape)
@@ -181,11 +184,8 @@ class Tracer(TorchDispatchMode):
 
     def mark(self, nodes: Tensor, role: Any) -> None:
         """Give the axis that owns `nodes` its role."""
-        first = int(nodes.reshape(-1)[0])
-        for (tensor, number), axis in self.ledger.axes.items():
-            if axis.first <= first < axis.first + axis.size:
-                self.ledger.role(tensor, number, role)
-                return
+        axis = self.ledger.owner(nodes)
+        self.ledger.role(axis.tensor, axis.axis, role)
 
 
 def freeze_call(tracer: Tracer, call: Call, reason: str) -> None:
@@ -197,11 +197,6 @@ def freeze_call(tracer: Tracer, call: Call, reason: str) -> None:
     for tensor in tensors_in(call.out):
         if tensor.is_floating_point():
             tracer.set_labels(tensor, tracer.ledger.opaque(reason).view([1] * tensor.dim()))
-
-
-def unknown(tracer: Tracer, call: Call) -> None:
-    """The rule for operators without one."""
-    freeze_call(tracer, call, f"operator {call.func} has no rule")
 
 
 def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

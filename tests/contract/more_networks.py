@@ -158,11 +158,11 @@ def in_place_everywhere() -> Network:
         x = self.stem(x)
         out = self.first(x)
         out += x
-        out.relu_()
+        out.mul_(2)
         out[:, :, :1] = 0
         return self.head(out)
 
-    return Lambda(forward, stem=block(3, 8), first=block(8, 8), head=head(8)), image()
+    return Lambda(forward, stem=block(3, 8), first=nn.Conv2d(8, 8, 1), head=head(8)), image()
 
 
 @pattern
