@@ -43,6 +43,8 @@ def block_similarities(model: nn.Module, images: Tensor, *, batch_size: int = 32
     """
     images = images.to(next(model.parameters()).device)
     last = _last_layer(model, images)
+    if last is None:
+        return {}
     whole = _representation(model, images, last, batch_size=batch_size)
     similar = {}
     for name in residual_blocks(model, images):
@@ -111,8 +113,8 @@ def _bypassed(block: nn.Module) -> Iterator[None]:
         handle.remove()
 
 
-def _last_layer(model: nn.Module, images: Tensor) -> nn.Module:
-    """The convolution or linear layer that runs last."""
+def _last_layer(model: nn.Module, images: Tensor) -> nn.Module | None:
+    """The convolution or linear layer that runs last; None where the network is written without such modules."""
     called: list[nn.Module] = []
     layers = [module for module in model.modules() if isinstance(module, WEIGHTED)]
     handles = [layer.register_forward_pre_hook(lambda module, _: called.append(module)) for layer in layers]
@@ -122,7 +124,7 @@ def _last_layer(model: nn.Module, images: Tensor) -> nn.Module:
     finally:
         for handle in handles:
             handle.remove()
-    return called[-1]
+    return called[-1] if called else None
 
 
 def _representation(model: nn.Module, images: Tensor, layer: nn.Module, *, batch_size: int) -> Tensor:

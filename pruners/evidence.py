@@ -86,15 +86,24 @@ class Evidence:
     def figure(self, group: ChannelGroup, name: str) -> Tensor:
         """What data says of a group, float64; `pruners.figures` has the names.
 
+        Where the forward pass did not show who reads a group (`unseen`), its filters' squared norms stand in.
+
         Raises:
             UserError: that kind of evidence was not gathered.
         """
         found = self.figures.get((group.name, name))
-        if found is None:
-            raise UserError(
-                "needs", name, f"was not gathered for {group.name}: the plugin's `needs` must name its kind"
-            )
-        return found
+        if found is not None:
+            return found
+        if all(gathered != name for _, gathered in self.figures):
+            rule = f"was not gathered for {group.name}: the plugin's `needs` must name its kind"
+            raise UserError("needs", name, rule)
+        norms = self.filters(group).square().sum(dim=1)
+        return torch.diag(norms) if name == figures.CONTRIBUTIONS else norms
+
+    def unseen(self, groups: Iterable[ChannelGroup]) -> tuple[str, ...]:
+        """Names of groups that lack a figure which others have: data says nothing of them."""
+        names = {name for _, name in self.figures}
+        return tuple(g.name for g in groups if any((g.name, name) not in self.figures for name in names))
 
     def derived(self, group: ChannelGroup | None, what: str, compute: Callable[[], Any]) -> Any:
         """A figure of one group, or of all together, computed at the first request and kept."""
@@ -151,7 +160,7 @@ def gather_evidence(
         loss: (output, labels) -> mean over the batch; cross-entropy by default.
 
     Raises:
-        UserError: a kind that nothing here gathers, no batches where they are needed, or a group that no layer reads.
+        UserError: a kind that nothing here gathers, or no batches where they are needed.
     """
     for kind in needs - KINDS:
         raise UserError("needs", kind, "is no kind of evidence", choices=KINDS)
@@ -159,7 +168,7 @@ def gather_evidence(
     tensors = {name: t.detach().cpu().clone() for name, t in named_tensors(model) if name in wanted}
     found: dict[Key, Tensor] = {}
     blocks: dict[str, float] = {}
-    if kinds := needs & FROM_DATA:
+    if (kinds := needs & FROM_DATA) and analysis.groups:
         if batches is None:
             raise UserError("needs", ", ".join(sorted(kinds)), "needs calibration batches of (images, labels)")
         loss = loss or default_loss
