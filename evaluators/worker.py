@@ -17,7 +17,8 @@ from evaluators.specs import TaskSpec
 from evaluators.split import Splits
 from evaluators.task import Task
 from evaluators.train import NonFiniteLossError
-from pruners import STEPS, Analysis, Evidence, Plan, count, make_plan, slim
+from pruners import Analysis, Evidence, Plan, count, make_plan, slim
+from pruners.step_budget import channel_candidate, finish
 from spaces import Candidate, InfeasibleError, PlanError
 
 
@@ -74,13 +75,12 @@ class Evaluator:
         clock = clock or _Clock()
         if candidate.rounds != 1:
             raise PlanError(f"candidates of more than one round are not supported yet, got {candidate.rounds}")
+        groups, evidence = self._analysis.groups, self._evidence
         with clock.part("plan"):
-            plan = make_plan(candidate, self._analysis, self._evidence)
+            plan = make_plan(channel_candidate(candidate, self._analysis.cost), self._analysis, evidence)
         with clock.part("slim"):
-            small = slim(self.dense, self._analysis.groups, plan)
-            if candidate.step is not None:
-                step: Any = STEPS.build(candidate.step.name, dict(candidate.step.params))
-                small = step.apply(small, self._analysis.groups, self._evidence)
+            small = slim(self.dense, groups, plan)
+            small = finish(candidate, small, groups=groups, plan=plan, dense=self.dense, evidence=evidence)
         return plan, small.eval()
 
     def dense_score(self) -> Score:

@@ -18,7 +18,7 @@ from evaluators.specs import DataSpec, ModelSpec, TaskSpec
 from evaluators.split import Splits
 from evaluators.task import Task, load_splits
 from evaluators.worker import Evaluator, out_of_memory
-from pruners import Analysis, Evidence, analyse, count, gather_evidence
+from pruners import METHODS, STEPS, Analysis, Evidence, analyse, count, gather_evidence
 from spaces import Candidate, Choice, UserError
 
 LADDER = (
@@ -77,6 +77,24 @@ def test_costs_are_those_of_the_network_that_was_scored(parts: Parts, evaluator:
     assert found.macs <= chosen.budget_macs
     assert found.status == "complete"
     assert found.seconds >= sum(found.timings.values()) > 0
+
+
+@pytest.mark.parametrize("step", STEPS.names())
+def test_costs_after_a_step_are_those_of_the_finished_network(parts: Parts, step: str) -> None:
+    spec, splits, analysis, _ = parts
+    task = Task(spec, splits)
+    batches = task.batches(64, generator=torch.Generator().manual_seed(0))
+    needs = STEPS.entry(step).target.needs | METHODS.entry("l2").target.needs
+    evidence = gather_evidence(task.dense_model(), analysis, needs=needs, batches=batches)
+    evaluator = Evaluator(spec, splits, analysis, evidence, LADDER)
+    chosen = candidate(parts, 0.6, step=Choice.of(step))
+    found = evaluator.evaluate(chosen, fidelity=0, seed=0)
+    assert found.status == "complete", found.reason
+    _, small = evaluator.build(chosen)
+    assert found.params == sum(parameter.numel() for parameter in small.parameters())
+    assert found.macs == count(small, task.example).macs <= chosen.budget_macs
+    again = evaluator.evaluate(chosen, fidelity=0, seed=0)
+    assert (again.accuracy, again.loss) == (found.accuracy, found.loss)
 
 
 def test_training_mends_what_pruning_broke(parts: Parts, evaluator: Evaluator) -> None:
