@@ -17,6 +17,7 @@ from evaluators.build import create_model
 from evaluators.specs import ModelSpec
 from evaluators.task import Task
 from pruners import resize
+from pruners.structure import rebuild_structure, structure_of
 from spaces import ParetopruneError, UserError
 
 FORMAT = "paretoprune/1"
@@ -66,6 +67,7 @@ def save_slim(
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    dense = create_model(spec, num_classes=num_classes, in_channels=example.shape[1])
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in _named_tensors(model).items()}
     architecture = {
         "format": FORMAT,
@@ -74,6 +76,7 @@ def save_slim(
         "in_channels": example.shape[1],
         "input_size": list(example.shape[2:]),
         "dtype": _dtype_name(model),
+        "structure": structure_of(model, dense),
         "tensors": {name: list(value.shape) for name, value in tensors.items()},
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
     }
@@ -104,6 +107,7 @@ def load_slim(folder: str | Path) -> nn.Module:
     )
     model = model.to(getattr(torch, architecture["dtype"]))
     try:
+        rebuild_structure(model, architecture.get("structure", {}))
         resize(model, shapes)
         _fill(model, tensors)
     except ParetopruneError as error:

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+FEW = 24
+"""Names that one line can list."""
+
 
 def nearest(value: object, choices: Iterable[str]) -> str | None:
     """The choice most like `value`, or None where nothing is close."""
@@ -24,11 +27,13 @@ class UserError(ParetopruneError):
             key: what the user set, as they wrote it (`target_flops`, `data.path`, `--method`).
             value: the value found there.
             rule: what has to hold, phrased so that the user can act on it.
-            choices: valid names; the nearest one is offered, or all of them where they are few.
+            choices: valid names; the one nearest to the last part of `key`, where that is unknown, or else to `value`
+                is offered, or all of them where they are few.
         """
         options = sorted(choices)
-        near = nearest(value, options)
-        hint = f"; did you mean {near!r}?" if near else (f"; valid: {', '.join(options)}" if options else "")
+        near = nearest(value, options) or nearest(key.rpartition(".")[2], options)
+        few = options if len(options) <= FEW else [*options[:FEW], f"and {len(options) - FEW} more"]
+        hint = f"; did you mean {near!r}?" if near else (f"; valid: {', '.join(few)}" if few else "")
         shown = f" = {value!r}" if value is not None else ""
         super().__init__(f"{key}{shown}: {rule}{hint}")
         self.key = key

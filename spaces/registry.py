@@ -92,7 +92,8 @@ class Registry(Generic[Plugin]):
         for parameter, value in (params or {}).items():
             where = f"{key}.{name}.{parameter}"
             if parameter not in known:
-                raise UserError(where, value, f"{self.kind} {name!r} has no such hyper-parameter", choices=known)
+                rule = f"{self.kind} {name!r} has no such hyper-parameter"
+                raise UserError(f"{key}.{name}", parameter, rule, choices=known)
             domain = entry.domains.get(parameter)
             if domain is not None and not domain.contains(value):
                 raise UserError(where, value, f"must be in {domain}")

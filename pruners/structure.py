@@ -1,0 +1,44 @@
+"""What a step changed in a network beyond its widths, as plain data, so that it can be built again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from pruners.grouped import describe, rebuild, replace_layers
+from spaces import PlanError
+
+
+def structure_of(model: nn.Module, dense: nn.Module) -> dict[str, Any]:
+    """Layers of `model` that are of another kind than in `dense`: grouped ones, and blocks that were left out.
+
+    Raises:
+        PlanError: a change that no step of ours makes, so that the network could not be built again.
+    """
+    grouped = describe(model)
+    modules = dict(model.named_modules())
+    left_out = [
+        name
+        for name, module in dense.named_modules()
+        if isinstance(modules.get(name), nn.Identity) and not isinstance(module, nn.Identity)
+    ]
+    replaced = (*grouped, *left_out)
+    for name, module in dense.named_modules():
+        inside = any(name == place or name.startswith(f"{place}.") for place in replaced)
+        if not inside and type(modules.get(name)) is not type(module):
+            raise PlanError(f"{name}: a {type(module).__name__} became something that can't be described")
+    return {"grouped": grouped, "left_out": left_out}
+
+
+def rebuild_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Module:
+    """Make the changes of `structure_of` in a dense network, in place, with undefined contents.
+
+    Raises:
+        PlanError: the structure names a layer that this network does not have.
+    """
+    names = {name for name, _ in model.named_modules()}
+    for name in structure.get("left_out", ()):
+        if name not in names:
+            raise PlanError(f"the architecture names {name!r}, which this model does not have")
+    replace_layers(model, {name: nn.Identity() for name in structure.get("left_out", ())})
+    return rebuild(model, structure.get("grouped", {}))
