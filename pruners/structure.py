@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from pruners.blocks import removed_blocks
 from pruners.grouped import describe, rebuild, replace_layers
 from spaces import PlanError
 
@@ -17,11 +18,7 @@ def structure_of(model: nn.Module, dense: nn.Module) -> dict[str, Any]:
     """
     grouped = describe(model)
     modules = dict(model.named_modules())
-    left_out = [
-        name
-        for name, module in dense.named_modules()
-        if isinstance(modules.get(name), nn.Identity) and not isinstance(module, nn.Identity)
-    ]
+    left_out = list(removed_blocks(dense, model))
     replaced = (*grouped, *left_out)
     for name, module in dense.named_modules():
         inside = any(name == place or name.startswith(f"{place}.") for place in replaced)
