@@ -44,12 +44,14 @@ class Evidence:
     Attributes:
         tensors: every parameter and buffer that a group cuts, by state-dict name.
         cost: the cost model of the groups.
+        kinds: what was gathered.
         figures: (group, name of `pruners.figures`) -> what data says, shape (width,) where nothing else is said.
         blocks: residual block -> how alike the network is without it, in [0, 1].
     """
 
     tensors: Mapping[str, Tensor]
     cost: CostModel
+    kinds: frozenset[str] = frozenset({"weights"})
     figures: Mapping[Key, Tensor] = field(default_factory=dict)
     blocks: Mapping[str, float] = field(default_factory=dict)
     _derived: Cache = field(default_factory=Cache, repr=False, compare=False)
@@ -94,15 +96,15 @@ class Evidence:
         found = self.figures.get((group.name, name))
         if found is not None:
             return found
-        if all(gathered != name for _, gathered in self.figures):
+        if figures.KIND_OF.get(name) not in self.kinds:
             rule = f"was not gathered for {group.name}: the plugin's `needs` must name its kind"
             raise UserError("needs", name, rule)
         norms = self.filters(group).square().sum(dim=1)
         return torch.diag(norms) if name == figures.CONTRIBUTIONS else norms
 
     def unseen(self, groups: Iterable[ChannelGroup]) -> tuple[str, ...]:
-        """Names of groups that lack a figure which others have: data says nothing of them."""
-        names = {name for _, name in self.figures}
+        """Names of groups that lack a figure of the gathered kinds: data says less of them, or nothing."""
+        names = [name for name, kind in figures.KIND_OF.items() if kind in self.kinds]
         return tuple(g.name for g in groups if any((g.name, name) not in self.figures for name in names))
 
     def derived(self, group: ChannelGroup | None, what: str, compute: Callable[[], Any]) -> Any:
@@ -174,4 +176,4 @@ def gather_evidence(
         loss = loss or default_loss
         found, images = gather_figures(model, analysis.groups, needs=kinds, batches=batches, loss=loss)
         blocks = block_similarities(model, images[:BLOCK_IMAGES]) if "blocks" in kinds else {}
-    return Evidence(tensors=tensors, cost=analysis.cost, figures=found, blocks=blocks)
+    return Evidence(tensors=tensors, cost=analysis.cost, kinds=needs | {"weights"}, figures=found, blocks=blocks)

@@ -19,6 +19,14 @@ RANK = "mean rank"
 INDEPENDENCE = "channel independence"
 CONTRIBUTIONS = "inner products of contributions"
 
+KIND_OF = {
+    **dict.fromkeys((FILTER_TAYLOR, ELEMENT_TAYLOR, GATE_TAYLOR, SENSITIVITY), "gradients"),
+    **dict.fromkeys((ACTIVATION, ACTIVATION_GRADIENT, ZEROS), "activations"),
+    **dict.fromkeys((MASK_ABSOLUTE, MASK_SUM, MASK_SQUARE), "activations"),
+    **dict.fromkeys((RANK, INDEPENDENCE, CONTRIBUTIONS), "maps"),
+}
+"""The kind of evidence that a figure comes with."""
+
 Key = tuple[str, str]
 """Group name and figure."""
 
