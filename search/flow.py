@@ -232,10 +232,17 @@ def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say)
             threads=slots.cpus,
             timeout_seconds=config.workers.timeout_seconds,
             hangs=str(folder.troubles),
+            weights=_weights(prepared) if config.workers.address is not None else None,
         )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         drive(loop, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
+
+
+def _weights(prepared: Prepared) -> bytes | None:
+    """Content of the dense network's file: other machines of a cluster need not see the path."""
+    path = prepared.spec.model.weights
+    return None if path is None else Path(path).read_bytes()
 
 
 def _tracker(folder: RunFolder, prepared: Prepared, say: Say) -> Tracker:

@@ -17,7 +17,9 @@ ROOMS = {
     "thop": ("pruners",),
     "typer": ("search.cli",),
     "rich": ("search.cli",),
-    "pydantic": ("search.config",),
+    "pydantic": ("search.config", "search.prepare"),
+    "plotly": ("search.pages",),
+    "matplotlib": ("search.pages",),
 }
 
 

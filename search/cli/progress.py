@@ -97,10 +97,11 @@ class Display:
         if evaluation.status != "complete":
             return f"{head} {evaluation.status}: {evaluation.reason}"
         mark = "  *" if measured in front.members else ""
+        names = [choice.name for choice in (candidate.allocator, candidate.method, candidate.step) if choice]
         rung = f" rung {evaluation.fidelity}" if self._loop.num_rungs > 1 else ""
         return (
             f"{head}{rung}: {100 * measured.accuracy:.2f} %, {format_macs(measured.macs)} MACs "
-            f"({100 * measured.macs / self._dense.macs:.1f} %), {candidate.allocator.name} {candidate.method.name}, "
+            f"({100 * measured.macs / self._dense.macs:.1f} %), {' '.join(names)}, "
             f"{evaluation.seconds:.1f} s{mark}"
         )
 

@@ -1,6 +1,8 @@
 """What every worker gets once, through Ray's object store."""
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from evaluators.task import TaskSpec
@@ -21,6 +23,7 @@ class Payload:
         threads: CPU threads of one worker.
         timeout_seconds: longest time of one evaluation.
         hangs: folder for the stacks of workers that hung.
+        weights: content of the dense network's file, for workers that do not see it.
     """
 
     task: TaskSpec
@@ -32,7 +35,18 @@ class Payload:
     threads: float
     timeout_seconds: float | None
     hangs: str
+    weights: bytes | None = None
 
     def build(self) -> Evaluator:
         """The evaluator of this process."""
-        return Evaluator(self.task, self.splits, self.analysis, self.evidence, self.ladder)
+        return Evaluator(self._local_task(), self.splits, self.analysis, self.evidence, self.ladder)
+
+    def _local_task(self) -> TaskSpec:
+        """The task, its weights where this machine finds them."""
+        model = self.task.model
+        if model.weights is None or self.weights is None or Path(model.weights).exists():
+            return self.task
+        folder = Path(tempfile.mkdtemp(prefix="paretoprune-"))
+        path = folder / Path(model.weights).name
+        path.write_bytes(self.weights)
+        return replace(self.task, model=replace(model, weights=str(path)))
