@@ -37,7 +37,8 @@ def fit(ratios: FloatArray, groups: Sequence[ChannelGroup], cost: CostModel, *, 
     """
     if cost.min_macs > budget_macs:
         raise InfeasibleError("target_flops", budget_macs, f"no network in reach has fewer than {cost.min_macs} MACs")
-    low, high = -1.0, 1.0
+    # from all groups whole to all at their smallest, however far offsets took the fractions out of [0, 1]
+    low, high = -float(np.max(ratios, initial=0.0)), 1.0 - float(np.min(ratios, initial=0.0))
     for _ in range(ROUNDS):  # each round narrows the bracket by GRID
         shifts = np.linspace(low, high, GRID + 1)
         widths = rounded_widths(ratios + shifts[:, None], groups)

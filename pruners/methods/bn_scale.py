@@ -23,6 +23,7 @@ class BatchNormScale:
 
     domains: ClassVar[Mapping[str, Domain]] = {}
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    fidelity: ClassVar[str] = "mean over coupled batch norms; the filters' norm where there is none"
 
     def score(self, group: ChannelGroup, evidence: Evidence) -> Tensor:
         if not batch_norm_weights(group):
