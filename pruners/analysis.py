@@ -1,7 +1,5 @@
 """Everything that a search needs to know of a network before it cuts: proven groups, what stays dense, exact cost."""
 
-import fnmatch
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,29 +9,9 @@ from torch import nn
 from pruners.cost import CostModel
 from pruners.grouping import DenseReason, Grouping, find_groups, producers
 from pruners.proof import unproven
+from pruners.rules import GroupRules, bounded_groups, excluded
 from pruners.trace import trace
-from spaces import ChannelGroup, UserError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRules:
-    """What a user asks of the groups.
-
-    Attributes:
-        include: shell patterns of group names; only these may be cut.
-        exclude: shell patterns of group names that stay dense.
-        multiple_of: kept widths are multiples of this wherever the dense width is.
-        min_keep: at least this many channels stay in every group.
-    """
-
-    include: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-    multiple_of: int = 1
-    min_keep: int = 1
-
-    def __post_init__(self) -> None:
-        if self.multiple_of < 1 or self.min_keep < 1:
-            raise ValueError(f"needs multiple_of >= 1 and min_keep >= 1, got {self.multiple_of} and {self.min_keep}")
+from spaces import ChannelGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +41,11 @@ def analyse(model: nn.Module, example_input: Any, *, rules: GroupRules | None = 
         UserError: a pattern that fits no group.
     """
     found = find_groups(record := trace(model, example_input))
-    chosen = _without(found, _excluded(found.groups, rules or GroupRules()))
+    rules = rules or GroupRules()
+    chosen = _without(found, excluded(found.groups, rules))
     proven = _without(chosen, unproven(model, chosen.groups, example_input))
-    bounded = replace(proven, groups=tuple(_bounded(group, rules or GroupRules()) for group in proven.groups))
-    return Analysis(groups=bounded.groups, dense=bounded.dense, cost=CostModel(record, bounded))
-
-
-def _excluded(groups: Sequence[ChannelGroup], rules: GroupRules) -> dict[str, str]:
-    names = [group.name for group in groups]
-    for key, patterns in (("space.include", rules.include), ("space.exclude", rules.exclude)):
-        for pattern in patterns:
-            if pattern != "*" and not fnmatch.filter(names, pattern):
-                raise UserError(key, pattern, "fits no channel group of this network", choices=names)
-    included = {name for pattern in rules.include for name in fnmatch.filter(names, pattern)}
-    excluded = {name for pattern in rules.exclude for name in fnmatch.filter(names, pattern)}
-    return {name: "excluded by the configuration" for name in names if name not in included or name in excluded}
-
-
-def _bounded(group: ChannelGroup, rules: GroupRules) -> ChannelGroup:
-    multiple = rules.multiple_of if group.width % rules.multiple_of == 0 else 1
-    least = -(-min(rules.min_keep, group.width) // multiple) * multiple
-    return replace(group, multiple_of=multiple, min_keep=least)
+    limited = replace(proven, groups=bounded_groups(proven.groups, rules))
+    return Analysis(groups=limited.groups, dense=limited.dense, cost=CostModel(record, limited))
 
 
 def _without(grouping: Grouping, reasons: dict[str, str]) -> Grouping:

@@ -1,7 +1,7 @@
 """MACs and parameters of any vector of kept widths, without building the network.
 
-A term of the trace is a product of counts, and each count is affine in the kept widths; so a batch of candidates costs
-one small matrix product. All figures are for one image; one multiply-add is one MAC.
+A term of the trace is a product of counts, and each count is affine in the kept widths; `pruners.forms` sums them up.
+All figures are for one image; one multiply-add is one MAC.
 """
 
 from collections import defaultdict
@@ -11,12 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pruners.forms import Counts, Form, Products, form_of
+from pruners.forms import FloatArray as FloatArray
 from pruners.grouping import Grouping, module_of
 from pruners.ledger import IntArray
 from pruners.trace import Trace
-from spaces.group import ChannelGroup
+from spaces import ChannelGroup
 
-FloatArray = npt.NDArray[np.float64]
+BYTES = 4
+"""Of one float32."""
+Row = tuple[float, Sequence[IntArray], str, str]
+"""Scale, factors, layer and kind of one term."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +32,6 @@ class LayerCost:
     kind: str
     macs: int
     params: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Products:
-    """Sum over terms of scale x product of counts.
-
-    Attributes:
-        scale: shape (terms,).
-        factors: index of each term's counts, shape (terms, 2 or more); unused places point at the count 1.
-        layers: what each term belongs to.
-        kinds: what causes it.
-    """
-
-    scale: FloatArray
-    factors: IntArray
-    layers: tuple[str, ...]
-    kinds: tuple[str, ...]
 
 
 class CostModel:
@@ -57,12 +45,13 @@ class CostModel:
         self._bases: list[float] = []
         self._known: dict[bytes, int] = {}
         one = self._count(np.zeros(1, dtype=np.int64))
-        terms = {c: [t for t in trace.terms if t.counter == c] for c in ("macs", "thop")}
-        self._macs = self._products([(t.scale, t.factors, module_of(t.layer), t.kind) for t in terms["macs"]], one)
-        self._thop = self._products([(t.scale, t.factors, t.layer, t.kind) for t in terms["thop"]], one)
-        self._params = self._products(list(_parameter_terms(trace)), one)
-        self._weights = np.stack(self._rows, axis=1)
-        self._base = np.array(self._bases)
+        rows: dict[str, list[Row]] = {"macs": [], "thop": [], "activations": [], "params": _parameter_terms(trace)}
+        for term in trace.terms:
+            layer = term.layer if term.counter == "thop" else module_of(term.layer)
+            rows[term.counter].append((term.scale, term.factors, layer, term.kind))
+        self._products = {counter: self._tabulate(terms, one) for counter, terms in rows.items()}
+        self._counts = Counts(weights=np.stack(self._rows, axis=1), bases=np.array(self._bases))
+        self._forms = self._summed()
         self.dense_macs = int(self.macs(self.dense)[0])
         self.dense_params = int(self.params(self.dense)[0])
         self.dense_thop = int(self.thop(self.dense)[0])
@@ -89,30 +78,48 @@ class CostModel:
         other._groups = tuple(groups)
         return other
 
+    def without_layers(self, modules: Sequence[str]) -> "CostModel":
+        """The same costs without what the named modules and everything inside them cost.
+
+        `dense_macs`, `dense_params` and `dense_thop` stay those of the whole network: budgets are fractions of these.
+        """
+        inside = tuple(f"{name}." for name in modules)
+        other = self.with_groups(self._groups)
+        for counter, products in self._products.items():
+            gone = [layer in modules or layer.startswith(inside) for layer in products.layers]
+            kept = products.only([term for term, out in enumerate(gone) if not out])
+            other._products = {**other._products, counter: kept}
+        other._forms = other._summed()
+        return other
+
     def macs(self, kept: npt.ArrayLike) -> IntArray:
         """MACs of each row of `kept`, shape (batch, num_groups) or (num_groups,) -> (batch,); lower is cheaper."""
-        return self._total(self._macs, kept)
+        return self._total("macs", kept)
 
     def params(self, kept: npt.ArrayLike) -> IntArray:
         """Parameters of each row of `kept`, shape (batch, num_groups) or (num_groups,) -> (batch,)."""
-        return self._total(self._params, kept)
+        return self._total("params", kept)
 
     def thop(self, kept: npt.ArrayLike) -> IntArray:
         """What thop.profile counts for each row of `kept`: MACs, batch norms and adaptive pooling, by its own rules."""
-        return self._total(self._thop, kept)
+        return self._total("thop", kept)
+
+    def activation_bytes(self, kept: npt.ArrayLike) -> IntArray:
+        """Bytes that convolutions, linear layers and attention write in float32 for each row of `kept` -> (batch,)."""
+        return BYTES * self._total("activations", kept)
 
     def layers(self, kept: npt.ArrayLike) -> tuple[LayerCost, ...]:
         """Cost per layer at one vector of widths, shape (num_groups,), in the order of the forward pass."""
-        counts = self._counts(kept)
+        counts = self._counts.at(self._checked(kept))
         macs: dict[str, int] = defaultdict(int)
         params: dict[str, int] = defaultdict(int)
         kinds: dict[str, str] = {}
-        for value, layer, kind in zip(
-            self._each(self._macs, counts)[0], self._macs.layers, self._macs.kinds, strict=True
-        ):
+        products = self._products["macs"]
+        for value, layer, kind in zip(products.each(counts)[0], products.layers, products.kinds, strict=True):
             macs[layer] += int(value)
             kinds[layer] = kind
-        for value, layer in zip(self._each(self._params, counts)[0], self._params.layers, strict=True):
+        products = self._products["params"]
+        for value, layer in zip(products.each(counts)[0], products.layers, strict=True):
             params[layer] += int(value)
         names = [*macs, *(name for name in params if name not in macs)]
         return tuple(
@@ -133,7 +140,7 @@ class CostModel:
             self._bases.append(base)
         return self._known[key]
 
-    def _products(self, terms: list[tuple[float, Sequence[IntArray], str, str]], one: int) -> Products:
+    def _tabulate(self, terms: list[Row], one: int) -> Products:
         width = max([len(factors) for _, factors, _, _ in terms], default=1)
         table = np.full((len(terms), max(width, 1)), one, dtype=np.int64)
         for index, (_, factors, _, _) in enumerate(terms):
@@ -145,27 +152,22 @@ class CostModel:
             kinds=tuple(kind for *_, kind in terms),
         )
 
-    def _counts(self, kept: npt.ArrayLike) -> FloatArray:
-        widths = np.atleast_2d(np.asarray(kept, dtype=np.float64))
-        if widths.shape[1] != len(self._groups):
-            raise ValueError(f"needs one width per group ({len(self._groups)}), got shape {widths.shape}")
-        counts: FloatArray = widths @ self._weights + self._base
-        return counts
+    def _checked(self, kept: npt.ArrayLike) -> FloatArray:
+        rows: FloatArray = np.atleast_2d(np.asarray(kept, dtype=np.float64))
+        if rows.shape[1] != len(self._groups):
+            raise ValueError(f"needs one width per group ({len(self._groups)}), got shape {rows.shape}")
+        return rows
 
-    def _each(self, products: Products, counts: FloatArray) -> FloatArray:
-        value = np.broadcast_to(products.scale, (len(counts), len(products.scale))).copy()
-        for column in products.factors.T:
-            value *= counts[:, column]
-        return np.floor(value + 1e-6)
+    def _total(self, counter: str, kept: npt.ArrayLike) -> IntArray:
+        return self._forms[counter].at(self._checked(kept))
 
-    def _total(self, products: Products, kept: npt.ArrayLike) -> IntArray:
-        total: IntArray = self._each(products, self._counts(kept)).sum(axis=1).astype(np.int64)
-        return total
+    def _summed(self) -> dict[str, Form]:
+        return {counter: form_of(products, self._counts) for counter, products in self._products.items()}
 
 
-def _parameter_terms(trace: Trace) -> list[tuple[float, Sequence[IntArray], str, str]]:
+def _parameter_terms(trace: Trace) -> list[Row]:
     """One term per parameter: the product of its axes' kept positions. Buffers are no parameters."""
-    terms: list[tuple[float, Sequence[IntArray], str, str]] = []
+    terms: list[Row] = []
     for name, shape in trace.shapes.items():
         if name not in trace.parameters:
             continue

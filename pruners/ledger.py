@@ -34,7 +34,7 @@ class Term:
     """One summand of a network's cost: `scale` times, for every factor, the number of its labels that are kept.
 
     Attributes:
-        counter: `macs`, or `thop` for what thop alone adds up.
+        counter: `macs`, `activations` (elements written), or `thop` for what thop adds up.
         layer: the parameter or module that causes it.
         kind: `conv`, `linear`, `attention`, or thop's name of the operation.
         scale: cost of one combination; a fraction only for thop's adaptive pooling, whose product thop truncates.

@@ -1,20 +1,19 @@
 """What each operator does to channel labels: a table from operator to rule.
 
-Rules for convolutions and matrix products are in `pruners.products`, the others here. An operator is looked up by its
-overload packet; anything tagged point-wise by PyTorch shares one rule, and an unknown operator leaves what it touches
-dense.
+Element-wise operators, pooling and reductions are here; `pruners.moves`, `pruners.norms`, `pruners.products` and
+`pruners.weights` have the others. An operator is looked up by its overload packet; anything tagged point-wise by
+PyTorch shares one rule, and an unknown operator leaves what it touches dense.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pruners.moves import constant, move, pad, same, split, view
 from pruners.norms import NORM_RULES
-from pruners.products import PRODUCT_RULES, macs_of
-from pruners.sections import balance
-from pruners.tracer import Call, Info, Rule, Tracer, compact, core, freeze_call, tensors_in, varies
+from pruners.products import PRODUCT_RULES, fixed, macs_of
+from pruners.tracer import Call, Rule, Tracer, compact, core, freeze_call, tensors_in, varies
 from pruners.weights import WEIGHT_RULES, combine_parameters, reduce_parameter
 
 aten = torch.ops.aten
@@ -33,117 +32,8 @@ def rule_for(func: Any) -> Rule:
 def unknown(tracer: Tracer, call: Call) -> None:
     """The rule for operators without one: nothing they touch is cut."""
     freeze_call(tracer, call, f"operator {call.func} has no rule")
-    if macs := macs_of(call):
-        tracer.ledger.term("macs", call.func._overloadpacket.__name__, "other", scale=macs, factors=())
-
-
-def move(tracer: Tracer, call: Call) -> None:
-    """Operators that only move data are applied to the labels as they are."""
-    infos = [info for tensor in tensors_in([call.args, call.kwargs]) if (info := tracer.info(tensor)) is not None]
-    if len(infos) == 1 and infos[0].parameter:
-        arrays = {axis: _apply(call, _always(array)) for axis, array in infos[0].arrays.items()}
-        _store_parameter_views(tracer, call.out, arrays)
-        return
-    result = _apply(call, tracer.labels)
-    for out, labels in zip(tensors_in(call.out), tensors_in(result), strict=True):
-        tracer.set_labels(out, labels)
-
-
-def view(tracer: Tracer, call: Call) -> None:
-    """A view that unfolds channels into rows: code that reorders them expects the same places in every row."""
-    move(tracer, call)
-    source = tracer.info(call.args[0])
-    out = tracer.labels(call.out) if source is not None and not source.parameter else None
-    if out is None:
-        return
-    for dims in unfolded(call.args[0].shape, call.out.shape):
-        changing = [dim for dim in dims if varies(out, dim)]
-        for dim in changing[:-1]:
-            tracer.ledger.hint(core(out)[0], "a view unfolds the channels into rows that must stay alike")
-            tracer.ledger.tie_along(core(out)[0], dim)
-
-
-def unfolded(before: Sequence[int], after: Sequence[int]) -> Iterator[list[int]]:
-    """Dimensions of the new shape that were one dimension of the old one, for every such dimension."""
-    end = 0
-    for size in before:
-        dims: list[int] = []
-        product = 1
-        while product < size and end < len(after):
-            product *= after[end]
-            dims.append(end)
-            end += 1
-        if product != size:  # dimensions are merged too: no longer one to many
-            return
-        yield dims
-
-
-def split(tracer: Tracer, call: Call) -> None:
-    """Sections of equal length along the channels keep equally many of them."""
-    move(tracer, call)
-    sections = [labels for out in call.out if (labels := tracer.labels(out)) is not None]
-    info = tracer.info(call.args[0])
-    if info is None or info.parameter or len({section.shape for section in sections}) != 1:
-        return
-    dim = call.argument("dim", 0) % call.args[0].dim()
-    if len(sections) > 1 and any(varies(section, dim) for section in sections):
-        balance(tracer.ledger, [tracer.per_channel(section, dim) for section in sections])
-
-
-def _always(array: Tensor) -> Callable[[Tensor], Tensor | None]:
-    return lambda _: array
-
-
-def _store_parameter_views(tracer: Tracer, out: Any, arrays: dict[int, Any]) -> None:
-    for index, tensor in enumerate(tensors_in(out)):
-        moved = {axis: compact(list(tensors_in(result))[index]) for axis, result in arrays.items()}
-        kept = {a: array for a, array in moved.items() if any(varies(array, dim) for dim in range(array.dim()))}
-        tracer.set_info(tensor, Info(arrays=kept, parameter=True))
-
-
-def _apply(call: Call, labels_of: Callable[[Tensor], Tensor | None]) -> Any:
-    """The call with float tensors replaced by their labels (constants by zeros); indices stay."""
-
-    def replace(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            if not value.is_floating_point():
-                return value
-            labels = labels_of(value)
-            return torch.zeros((), dtype=torch.int64).expand(value.shape) if labels is None else labels
-        if isinstance(value, list | tuple):
-            return type(value)(replace(item) for item in value)
-        return value
-
-    args = [replace(value) for value in call.args]
-    kwargs = {key: value for key, value in call.kwargs.items() if key not in {"dtype", "memory_format", "layout"}}
-    try:
-        return call.func(*args, **kwargs)
-    except RuntimeError:  # a view that stride 0 does not allow
-        args = [value.contiguous() if isinstance(value, Tensor) else value for value in args]
-        return call.func(*args, **kwargs)
-
-
-def same(tracer: Tracer, call: Call) -> None:
-    """The output has its first argument's labels: copies, casts, dropout."""
-    source = tracer.info(call.args[0])
-    if source is None:
-        return
-    for out in tensors_in(call.out):
-        if out.shape == call.args[0].shape:
-            tracer.set_info(out, source)
-
-
-def pad(tracer: Tracer, call: Call) -> None:
-    """Padding along dimensions without channels keeps the labels; along channels it adds constants."""
-    labels = tracer.labels(call.args[0])
-    if labels is None:
-        return
-    widths = list(call.args[1])
-    dims = {labels.dim() - 1 - index // 2 for index, width in enumerate(widths) if width}
-    if any(varies(labels, dim) for dim in dims):
-        tracer.set_labels(call.out, aten.constant_pad_nd(labels.contiguous(), widths, 0))
-    else:
-        tracer.set_labels(call.out, core(labels)[0])
+    if macs_of(call):
+        fixed(tracer, call, call.func._overloadpacket.__name__, "other")
 
 
 def pointwise(tracer: Tracer, call: Call) -> None:
@@ -300,10 +190,6 @@ def gated(tracer: Tracer, call: Call) -> None:
     first, second = labels.chunk(2, dim=call.argument("dim", -1))
     tracer.ledger.tie(*core(compact(first), compact(second)))
     tracer.set_labels(call.out, first)
-
-
-def constant(tracer: Tracer, call: Call) -> None:
-    """What comes out has no channels, whatever goes in."""
 
 
 def _packets(names: str) -> list[Any]:

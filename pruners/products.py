@@ -22,6 +22,13 @@ def macs_of(call: Call) -> int:
     return int(formula(*call.args, **call.kwargs, out_val=call.out)) // 2 if formula else 0
 
 
+def fixed(tracer: Tracer, call: Call, layer: str, kind: str) -> None:
+    """The cost of a call none of whose channels can be cut."""
+    tracer.ledger.term("macs", layer, kind, scale=macs_of(call), factors=())
+    written = next(tensors_in(call.out)).numel()
+    tracer.ledger.term("activations", layer, kind, scale=written, factors=())
+
+
 def _fixed(size: int) -> Tensor:
     """Labels of an axis none of whose positions can be cut."""
     return torch.zeros(size, dtype=torch.int64)
@@ -35,7 +42,7 @@ def convolution(tracer: Tracer, call: Call) -> None:
     labels = tracer.labels(features)
     if info is None or not info.parameter or not info.arrays:
         freeze_call(tracer, call, "convolution with weights computed in the forward pass")
-        tracer.ledger.term("macs", "convolution", "conv", scale=macs_of(call), factors=())
+        fixed(tracer, call, "convolution", "conv")
         return
     name = _owner(tracer, weight)
     if labels is None:
@@ -58,6 +65,7 @@ def convolution(tracer: Tracer, call: Call) -> None:
     tracer.ledger.stages.setdefault(name, "x".join(str(size) for size in call.out.shape[channel_dim + 1 :]))
     scale = macs_of(call) // (weight.size(0) * weight.size(1))
     tracer.ledger.term("macs", name, "conv", scale=scale, factors=[outs, ins])
+    tracer.ledger.term("activations", name, "conv", scale=call.out.numel() // made.numel(), factors=[made])
     tracer.set_labels(call.out, made.view([-1] + [1] * (weight.dim() - 2)))
 
 
@@ -130,6 +138,7 @@ def linear(tracer: Tracer, call: Call) -> None:
     _tie_bias(tracer, bias, outs)
     tracer.ledger.stages.setdefault(layer, "vector" if features.size(0) == 1 else f"{features.size(0)} tokens")
     tracer.ledger.term("macs", layer, "linear", scale=features.size(0), factors=[outs, ins])
+    tracer.ledger.term("activations", layer, "linear", scale=features.size(0), factors=[outs])
     tracer.set_labels(call.out, outs.view(1, -1))
 
 
@@ -149,17 +158,18 @@ def _token_mixing(tracer: Tracer, call: Call, labels: Tensor, layer: str) -> Non
                 tracer.ledger.freeze(core(array)[0], "a linear layer over positions")
     if varies(labels, 1):
         freeze_call(tracer, call, "a linear layer over channels and positions at once")
-        tracer.ledger.term("macs", layer, "linear", scale=macs_of(call), factors=())
+        fixed(tracer, call, layer, "linear")
         return
     rows = labels[:, 0]
     tracer.ledger.term("macs", layer, "linear", scale=macs_of(call) // rows.numel(), factors=[rows])
+    tracer.ledger.term("activations", layer, "linear", scale=call.out.size(1), factors=[rows])
     tracer.set_labels(call.out, rows[:, None])
 
 
 def _between_activations(tracer: Tracer, call: Call) -> None:
     """Attention and other products of activations: their channels stay dense."""
     freeze_call(tracer, call, f"a product of activations ({call.func._overloadpacket.__name__})")
-    tracer.ledger.term("macs", "attention", "attention", scale=macs_of(call), factors=())
+    fixed(tracer, call, "attention", "attention")
 
 
 def batched(tracer: Tracer, call: Call) -> None:

@@ -11,6 +11,68 @@ from tests.contract.small_networks import Lambda, Network, block, head, image, p
 
 
 @pattern
+def one_dimension() -> Network:
+    first, second = nn.Conv1d(4, 10, 3, padding=1), nn.Conv1d(10, 6, 3)
+    layers = [first, nn.BatchNorm1d(10), nn.ReLU(), nn.AvgPool1d(2), second, nn.AdaptiveAvgPool1d(1), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(6, 3)), torch.randn(1, 4, 16)
+
+
+@pattern
+def three_dimensions() -> Network:
+    first, second = nn.Conv3d(2, 6, 3, padding=1), nn.Conv3d(6, 8, 3, padding=1)
+    layers = [first, nn.BatchNorm3d(6), nn.ReLU(), nn.MaxPool3d(2), second, nn.AdaptiveAvgPool3d(1), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(8, 3)), torch.randn(1, 2, 6, 6, 6)
+
+
+@pattern
+def group_norm() -> Network:
+    """Whole norm groups go."""
+    return nn.Sequential(nn.Conv2d(3, 12, 3), nn.GroupNorm(4, 12), nn.ReLU(), nn.Conv2d(12, 6, 3), head(6)), image()
+
+
+@pattern
+def instance_norm() -> Network:
+    norm = nn.InstanceNorm2d(8, affine=True)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), norm, nn.ReLU(), nn.Conv2d(8, 6, 3), head(6)), image()
+
+
+@pattern
+def layer_norm() -> Network:
+    """What a layer norm normalises stays; the hidden width of the MLP behind it goes."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = x + self.down(F.gelu(self.up(self.norm(x))))
+        return self.head(x.mean(1))
+
+    layers = {"norm": nn.LayerNorm(8), "up": nn.Linear(8, 16), "down": nn.Linear(16, 8), "head": nn.Linear(8, 5)}
+    return Lambda(forward, embed=nn.Conv2d(3, 8, 4, stride=4), **layers), image()
+
+
+@pattern
+def self_attention() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = x + self.attention(x, x, x, need_weights=False)[0]
+        return self.head((x + self.down(F.gelu(self.up(x)))).mean(1))
+
+    layers = {"up": nn.Linear(8, 16), "down": nn.Linear(16, 8), "head": nn.Linear(8, 5)}
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    return Lambda(forward, embed=nn.Conv2d(3, 8, 4, stride=4), attention=attention, **layers), image()
+
+
+@pattern
+def token_mixing() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2)
+        x = x + self.down(F.gelu(self.up(x)))
+        return self.head(x.mean(2))
+
+    layers = {"up": nn.Linear(4, 10), "down": nn.Linear(10, 4), "head": nn.Linear(8, 5)}
+    return Lambda(forward, embed=nn.Conv2d(3, 8, 4, stride=4), **layers), image()
+
+
+@pattern
 def layer_scale_and_drop_path() -> Network:
     class Block(nn.Module):
         def __init__(self) -> None:
