@@ -18,9 +18,10 @@ from evaluators.task import load_test
 from evaluators.train import finetune, recalibrate
 from evaluators.worker import Evaluator, candidate_generator
 from search.destination import check_destination, complete_folder
-from search.export_check import check_format, write_format
+from search.export_check import check_format, check_rebuilds, write_format
 from search.export_formats import FORMATS, Exported
-from search.export_measure import environment, group_widths, layer_changes, measure
+from search.export_layers import group_widths, layer_changes
+from search.export_measure import environment, measure
 from search.prepare import Prepared, Say, quiet
 from search.report import ExportReport, FileCheck
 from search.report_html import to_html
@@ -101,6 +102,7 @@ class _Export:
         """Write every format once before any training, so that one that can't hold the network shows at once."""
         with self._stage("trying the formats"):
             self._write_all(folder, formats)
+            check_rebuilds(folder)
 
     def train(self, recipe: Recipe) -> None:
         """Fine-tune in place."""
@@ -133,7 +135,7 @@ class _Export:
             preprocessing={"shape": list(self._task.example.shape[1:]), **asdict(written.preprocessing)},
             recipe=asdict(recipe),
             groups=group_widths(analysis, self._plan),
-            layers=layer_changes(analysis, self._plan),
+            layers=layer_changes(analysis, self._pruned, self._task.example),
             files=files,
             environment=environment(self._task.device),
             seconds=self._seconds,

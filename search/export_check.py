@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from evaluators.artifact import load_slim
 from evaluators.modes import logits_of
 from pruners import count_macs
 from search.export_formats import Exported, ExportError, Format
 from search.report import FileCheck
+from spaces import ParetopruneError
 
 TOLERANCE = 1e-4
 """Largest difference of a logit that counts as the same network, as a share of the largest logit."""
@@ -28,6 +30,18 @@ def write_format(format: Format, exported: Exported, folder: Path) -> None:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         rule = f"this network can't be written as {format.name}: {first}"
         raise ExportError(f"{rule}; leave {format.name} out of --format to export the others") from error
+
+
+def check_rebuilds(folder: Path) -> None:
+    """See that the weights can be loaded at all, in milliseconds; `check_format` compares what they compute.
+
+    Raises:
+        ExportError: they can't.
+    """
+    try:
+        load_slim(folder)
+    except ParetopruneError as error:
+        raise ExportError(f"this network can't be built again from its files: {error.__cause__ or error}") from error
 
 
 def check_format(format: Format, exported: Exported, folder: Path, *, probes: Sequence[Tensor]) -> FileCheck:

@@ -95,7 +95,8 @@ def _read_safetensors(folder: Path, probes: Sequence[Tensor]) -> Reading:
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise ExportError(f"model.safetensors can't be loaded again:\n{done.stderr.strip()}")
+            last = next(iter(done.stderr.strip().splitlines()[::-1]), f"exit code {done.returncode}")
+            raise ExportError(f"model.safetensors can't be loaded again: {last}")
         logits = load_file(outputs)
     finally:
         inputs.unlink(missing_ok=True)

@@ -16,10 +16,10 @@ from evaluators.batches import Batches
 from evaluators.split import Split
 from evaluators.task import Task
 from evaluators.train import accuracy
-from pruners import Analysis, Plan, count
+from pruners import count
 from search.export_formats import FORMATS, Exported
 from search.latency import Latency, measure_latency
-from search.report import GroupWidth, LayerChange, Measurement
+from search.report import Measurement
 
 LATENCY_BATCHES = {"cpu": (1, 32), "cuda": (1, 256)}
 """Batch sizes that latency is measured with: one image, and a batch that keeps the device busy."""
@@ -49,32 +49,6 @@ def measure(models: Mapping[str, nn.Module], task: Task, test: Split, *, written
             latency=latency[name],
         )
     return found
-
-
-def group_widths(analysis: Analysis, plan: Plan) -> tuple[GroupWidth, ...]:
-    """Channels of each group before and after."""
-    kept = plan.counts(analysis.groups).tolist()
-    return tuple(
-        GroupWidth(name=group.name, stage=group.stage, dense=group.width, kept=count)
-        for group, count in zip(analysis.groups, kept, strict=True)
-    )
-
-
-def layer_changes(analysis: Analysis, plan: Plan) -> tuple[LayerChange, ...]:
-    """Cost of each layer before and after, by the cost model."""
-    dense = analysis.cost.layers(analysis.cost.dense)
-    after = {layer.name: layer for layer in analysis.cost.layers(plan.counts(analysis.groups))}
-    return tuple(
-        LayerChange(
-            name=layer.name,
-            kind=layer.kind,
-            dense_macs=layer.macs,
-            macs=after[layer.name].macs,
-            dense_params=layer.params,
-            params=after[layer.name].params,
-        )
-        for layer in dense
-    )
 
 
 def environment(device: torch.device) -> dict[str, Any]:

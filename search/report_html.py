@@ -110,9 +110,10 @@ def _cards(report: ExportReport) -> str:
 def _how_measured(report: ExportReport) -> str:
     where = report.environment.get("device", "")
     threads = report.environment.get("threads")
+    plural = "" if threads == 1 else "s"
     return (
         f"Accuracy on {report.num_test:,} test images, read once, for this report. One multiply-add is one MAC. "
-        f"Latency: median of alternating passes of both networks in PyTorch on {where}, {threads} threads."
+        f"Latency: median of alternating passes of both networks in PyTorch on {where}, {threads} thread{plural}."
     )
 
 
@@ -166,7 +167,7 @@ def _files(report: ExportReport) -> str:
         (
             ", ".join(check.files),
             _size(check.size_bytes),
-            f"{check.difference:.1e} of the largest",
+            f"{check.difference:.1e} of the largest" if check.difference else "none",
             f"{check.macs:,}",
             check.sha256[:16],
         )

@@ -161,6 +161,17 @@ def test_a_diverging_fine_tune_leaves_nothing_behind(prepared: Prepared, candida
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_step_that_changes_layers_is_exported_with_them(
+    prepared: Prepared, candidate: Candidate, tmp_path: Path
+) -> None:
+    stepped = replace(candidate, step=Choice.of("regroup"))
+    only = frozenset({"safetensors"})
+    done = export_network(prepared=prepared, candidate=stepped, seed=0, recipe=RECIPE, out=tmp_path / "o", formats=only)
+    assert done.pruned.macs == sum(layer.macs for layer in done.layers) <= candidate.budget_macs
+    assert done.pruned.params == sum(layer.params for layer in done.layers)
+    assert count_macs(load_slim(tmp_path / "o"), prepared.task.example) == done.pruned.macs
+
+
 class Masked(nn.Module):
     """Eight channels of which `zeroed` are nothing but zeros: the logits do not tell how many are there."""
 
