@@ -1,5 +1,6 @@
 """The chosen candidate: replayed, fine-tuned, measured once on the test split, written, and each file proven."""
 
+import copy
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -178,8 +179,6 @@ class _Export:
 
 def on_processor(model: nn.Module) -> nn.Module:
     """The network in evaluation mode on the processor: itself where it lies there, else a copy."""
-    import copy
-
     if all(tensor.device.type == "cpu" for tensor in model.state_dict().values()):
         return model.eval()
     return copy.deepcopy(model).to(torch.device("cpu")).eval()

@@ -21,7 +21,8 @@ from search.export_formats import FORMATS, Exported
 from search.latency import Latency, measure_latency
 from search.report import Measurement
 
-LATENCY_BATCHES = {"cpu": (1, 32), "cuda": (1, 256)}
+LATENCY_BATCHES = {"cuda": (1, 256)}
+PROCESSOR_BATCHES = (1, 32)
 """Batch sizes that latency is measured with: one image, and a batch that keeps the device busy."""
 
 
@@ -65,8 +66,9 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _latency(models: Mapping[str, nn.Module], task: Task) -> dict[str, tuple[Latency, ...]]:
-    images, _ = Batches(task.search).plain(slice(0, max(LATENCY_BATCHES[task.device.type])))
-    sizes = sorted({min(size, len(images)) for size in LATENCY_BATCHES[task.device.type]})
+    wanted = LATENCY_BATCHES.get(task.device.type, PROCESSOR_BATCHES)
+    images, _ = Batches(task.search).plain(slice(0, max(wanted)))
+    sizes = sorted({min(size, len(images)) for size in wanted})
     runs = [measure_latency(models, images[:size]) for size in sizes]
     return {name: tuple(run[name] for run in runs) for name in models}
 
