@@ -75,7 +75,8 @@ def _register(result: SearchResult, report: ExportReport, *, out: Path, trial: i
         uri=tracking_uri(settings, runs=runs),
         experiment=settings.experiment,
         runs=runs,
-        search_id=result.folder.name,
+        model=result.folder.name,
+        search_id=result.folder.search_id,
         trial=trial,
         alias=alias,
     )

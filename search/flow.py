@@ -264,13 +264,18 @@ def subject(folder: RunFolder, config: Config, dense: Dense) -> Subject:
         "dense_params": dense.params,
         "dense_accuracy": dense.accuracy,
     }
-    return Subject(name=folder.name, runs=folder.path.parent, dense=dense, params=params)
+    return Subject(name=folder.name, search_id=folder.search_id, runs=folder.path.parent, dense=dense, params=params)
 
 
 def _drop_if_empty(folder: RunFolder) -> None:
     """A mistake in the configuration leaves no run behind."""
     if not folder.study_file.exists():
-        for path in (folder.config_file, folder.path / "driver.lock", *folder.path.glob("base-*.safetensors")):
+        for path in (
+            folder.config_file,
+            folder.identity_file,
+            folder.path / "driver.lock",
+            *folder.path.glob("base-*.safetensors"),
+        ):
             path.unlink(missing_ok=True)
         with suppress(OSError):
             folder.troubles.rmdir()

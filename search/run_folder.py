@@ -1,6 +1,7 @@
 """The folder of one search: what it was asked, its study, and where its parts lie."""
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,16 @@ class RunFolder:
     def name(self) -> str:
         """The run's name: what `ui`, `front` and `export` take."""
         return self.path.name
+
+    @property
+    def identity_file(self) -> Path:
+        """What tells this run from another one of the same name."""
+        return self.path / "identity"
+
+    @property
+    def search_id(self) -> str:
+        """The run in MLflow, where runs outlive their folders."""
+        return self.identity_file.read_text(encoding="utf-8") if self.identity_file.is_file() else self.name
 
     @property
     def config_file(self) -> Path:
@@ -83,6 +94,7 @@ def create_run(config: Config, *, runs: Path, name: str | None = None) -> RunFol
             continue
         folder = RunFolder(path=path.resolve())
         folder.troubles.mkdir()
+        folder.identity_file.write_text(f"{folder.name}-{secrets.token_hex(4)}", encoding="utf-8")
         folder.write_config(config)
         return folder
 

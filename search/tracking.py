@@ -25,6 +25,7 @@ class Subject:
     """What is recorded: the run, and what it started from."""
 
     name: str
+    search_id: str
     runs: Path
     dense: Dense
     params: Mapping[str, Any]
@@ -40,7 +41,9 @@ def open_mlflow(settings: Tracking, subject: Subject) -> "MlflowSearch":
     from search.tracking_mlflow import MlflowSearch
 
     uri = tracking_uri(settings, runs=subject.runs)
-    mlflow = MlflowSearch(uri=uri, experiment=settings.experiment, runs=subject.runs, search_id=subject.name)
+    mlflow = MlflowSearch(
+        uri=uri, experiment=settings.experiment, runs=subject.runs, name=subject.name, search_id=subject.search_id
+    )
     mlflow.describe(subject.params, note=_note(subject))
     return mlflow
 

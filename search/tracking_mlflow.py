@@ -38,9 +38,9 @@ def default_uri(runs: Path) -> str:
 class MlflowSearch:
     """The MLflow side of one search; made again where it is missing."""
 
-    def __init__(self, *, uri: str, experiment: str, runs: Path, search_id: str) -> None:
+    def __init__(self, *, uri: str, experiment: str, runs: Path, name: str, search_id: str) -> None:
         self._client = MlflowClient(tracking_uri=uri)
-        self._search_id = search_id
+        self._name, self._search_id = name, search_id
         location = (runs / "mlartifacts").resolve().as_uri() if uri == default_uri(runs) else None
         self.experiment_id = self._experiment(experiment, location)
         self.parent = self._open_parent()
@@ -126,7 +126,7 @@ class MlflowSearch:
             self._client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
         tags = {"search_id": self._search_id, "role": "search"}
-        return str(self._client.create_run(self.experiment_id, run_name=self._search_id, tags=tags).info.run_id)
+        return str(self._client.create_run(self.experiment_id, run_name=self._name, tags=tags).info.run_id)
 
     def _find(self, role: str) -> list[Any]:
         text = f"tags.search_id = '{self._search_id}' AND tags.role = '{role}'"

@@ -22,7 +22,8 @@ class Registration:
         uri: of the tracking server or database.
         experiment: name of the experiment.
         runs: folder of all runs, for artifacts of the embedded database.
-        search_id: of the search; the registered model has its name.
+        model: name of the registered model.
+        search_id: of the search.
         trial: number of the candidate.
         alias: of the version, such as `flops-40`.
     """
@@ -30,6 +31,7 @@ class Registration:
     uri: str
     experiment: str
     runs: Path
+    model: str
     search_id: str
     trial: int
     alias: str
@@ -77,10 +79,10 @@ def register(folder: Path, report: ExportReport, place: Registration) -> str:
         client.log_metric(run_id, name, value)
     client.log_artifacts(run_id, str(folder), artifact_path="export")
     version = _log_model(folder, report, place, run_id)
-    client.set_registered_model_alias(place.search_id, place.alias, version)
+    client.set_registered_model_alias(place.model, place.alias, version)
     for name, value in figures.items():  # a version shows no metrics of its run
-        client.set_model_version_tag(place.search_id, version, name, f"{value:.6g}")
-    return f"models:/{place.search_id}@{place.alias}"
+        client.set_model_version_tag(place.model, version, name, f"{value:.6g}")
+    return f"models:/{place.model}@{place.alias}"
 
 
 def _parent(client: Any, experiment: str, place: Registration) -> dict[str, str]:
@@ -134,11 +136,11 @@ def _new_version(place: Registration, run_id: str, model_id: str) -> str:
 
     client = MlflowClient(tracking_uri=place.uri)
     try:
-        client.create_registered_model(place.search_id)
+        client.create_registered_model(place.model)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    made = client.create_model_version(place.search_id, source=f"models:/{model_id}", run_id=run_id, model_id=model_id)
+    made = client.create_model_version(place.model, source=f"models:/{model_id}", run_id=run_id, model_id=model_id)
     return str(made.version)
 
 

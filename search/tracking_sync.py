@@ -41,7 +41,7 @@ def sync_run(folder: RunFolder) -> Place:
         uri=uri,
         experiment=settings.experiment,
         experiment_id=experiment_id,
-        search_id=folder.name,
+        search_id=folder.search_id,
         num_trials=len({item.number for item in result.measured}),
         runs=str(runs),
     )

@@ -37,7 +37,7 @@ def tracked(ray_two_cpus: None, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def find(client: MlflowClient, role: str) -> list[Any]:
     experiment = client.get_experiment_by_name("paretoprune")
-    return list(client.search_runs([experiment.experiment_id], f"tags.role = '{role}' AND tags.search_id = 'tracked'"))
+    return list(client.search_runs([experiment.experiment_id], f"tags.role = '{role}'"))
 
 
 def check(result: SearchResult, client: MlflowClient) -> None:
@@ -139,7 +139,7 @@ def test_mlflow_that_is_away_is_one_warning(tiny: Any, runs: Path) -> None:
 def test_a_recorder_never_keeps_the_search_waiting(tmp_path: Path) -> None:
     heard: list[str] = []
     dense = Dense(macs=1000, params=10, accuracy=0.9)
-    subject = Subject(name="waiting", runs=tmp_path, dense=dense, params={})
+    subject = Subject(name="waiting", search_id="waiting", runs=tmp_path, dense=dense, params={})
     tracker = Tracker(Tracking(uri="http://192.0.2.1:5000"), subject, warn=heard.append)  # an address nobody has
     item = measured(0, 0.5, 100)
     front = Front.of([item], dense_macs=1000)
@@ -150,7 +150,9 @@ def test_a_recorder_never_keeps_the_search_waiting(tmp_path: Path) -> None:
 
 
 def test_failed_trials_are_shown_with_their_reason(tmp_path: Path) -> None:
-    subject = Subject(name="failing", runs=tmp_path, dense=Dense(macs=1000, params=10, accuracy=0.9), params={})
+    subject = Subject(
+        name="failing", search_id="failing", runs=tmp_path, dense=Dense(macs=1000, params=10, accuracy=0.9), params={}
+    )
     items = [measured(0, 0.5, 100), measured(1, 0, 100, status="failed")]
     front = Front.of(items, dense_macs=1000)
     experiment = sync(Tracking(), subject, front=front, measured=items, status="FINISHED")
