@@ -37,6 +37,8 @@ def clone(value: Any, memo: dict[int, Any]) -> Any:
         for key, item in value.items():
             table[key if type(key) in ATOMS else clone(key, memo)] = item if type(item) in ATOMS else clone(item, memo)
         return table
+    if kind is set and all(type(item) in ATOMS for item in value):
+        return memo.setdefault(id(value), set(value))
     if kind is list:
         items = memo[id(value)] = []
         items.extend(clone(item, memo) for item in value)
@@ -55,7 +57,13 @@ def _clone_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     memo[id(module)] = copied
     state = copied.__dict__
     for name, item in module.__dict__.items():
-        state[name] = item if type(item) in ATOMS else clone(item, memo)
+        kind = type(item)
+        if kind in ATOMS:
+            state[name] = item
+        elif not item and (kind is OrderedDict or kind is dict or kind is set):  # hooks, mostly
+            state[name] = kind()
+        else:
+            state[name] = clone(item, memo)
     return copied
 
 

@@ -70,7 +70,7 @@ def find_groups(trace: Trace) -> Grouping:
         signature = tuple(sorted((p, len(v)) for p, v in places.items() if p[0] not in trace.transient))
         by_signature[(signature, factor_counts.get(unit, ()))].append(unit)
     groups: list[ChannelGroup] = []
-    owner = np.full(len(trace.classes), -1, dtype=np.int64)
+    of_class = np.full(len(trace.classes), -1, dtype=np.int64)
     for members in by_signature.values():
         group = _build(trace, units, members)
         if group.width < 2:
@@ -78,14 +78,14 @@ def find_groups(trace: Trace) -> Grouping:
             dense[(group.name, reason)] += len(group.with_role("producer")[0].positions[0])
             layers[(group.name, reason)] |= set(producers(group))
             continue
-        owner[np.isin(trace.classes, members)] = len(groups)
+        of_class[members] = len(groups)
         groups.append(group)
     left = tuple(
         DenseReason(name=name, width=width, reason=reason, layers=tuple(sorted(layers[name, reason])))
         for (name, reason), width in dense.items()
     )
     left = (*left, *_unmentioned(trace, groups, left))
-    return Grouping(groups=_unique_names(groups), dense=left, owner=owner)
+    return Grouping(groups=_unique_names(groups), dense=left, owner=of_class[trace.classes])
 
 
 def _unmentioned(trace: Trace, groups: list[ChannelGroup], left: tuple[DenseReason, ...]) -> Iterator[DenseReason]:

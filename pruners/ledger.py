@@ -115,8 +115,8 @@ class Ledger:
         """Labels at equal places of two arrays of one shape are cut together; constants tie with nothing."""
         differ = (left != right) & (left != CONSTANT) & (right != CONSTANT)
         if bool(differ.any()):
-            pairs = torch.stack([left[differ], right[differ]])
-            self._ties.append(torch.unique(pairs, dim=1).numpy())
+            both = torch.unique((left[differ] << 32) | right[differ]).numpy()  # one sort of numbers, not of pairs
+            self._ties.append(np.stack([both >> 32, both & 0xFFFFFFFF]))
 
     def term(self, counter: str, layer: str, kind: str, *, scale: float, factors: Sequence[Tensor]) -> None:
         """Record a summand of the cost; factors are label arrays of any shape."""
@@ -128,7 +128,7 @@ class Ledger:
         parent = np.arange(self.num_nodes)
         if not self._ties:
             return parent
-        left, right = np.unique(np.concatenate(self._ties, axis=1), axis=1)
+        left, right = np.concatenate(self._ties, axis=1)
         while True:
             low = np.minimum(parent[left], parent[right])
             before = parent.copy()

@@ -27,6 +27,8 @@ TOLERANCE = 1e-6
 """Largest difference, as a fraction of what masking changes at all, in float64; a wrong cut is off by ~1."""
 ROUNDING = 1e-12
 """Largest difference, as a fraction of the output, that counts as none."""
+LARGEST = 200_000_000
+"""A network with more parameters is proven in its own precision: its float64 copies would not fit every machine."""
 SINGLE = 1e3
 """How much more is allowed to a network that runs in float32 only."""
 NEGLIGIBLE = 1e-3
@@ -79,16 +81,9 @@ def unproven(model: nn.Module, groups: Sequence[ChannelGroup], example_input: An
     if not groups:
         return {}
     example = example_input if isinstance(example_input, tuple) else (example_input,)
-    generator = torch.Generator().manual_seed(0)
-    stand_in = shake(slim(model, [], Plan(kept=())).double(), generator)
-    inputs = tuple(_noise(value, generator) for value in example)
-    try:
-        dense = run(stand_in, inputs)
-    except RuntimeError:  # code that names float32: prove in the network's own precision
-        stand_in = shake(slim(model, [], Plan(kept=())), generator)
-        inputs = _like(inputs, example)
-        dense = run(stand_in, inputs)
-    return _search(Trial(model=stand_in, inputs=inputs, dense=tuple(dense)), list(groups))
+    small_enough = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
+    trial = _trial(model, example, exact=small_enough)
+    return _search(trial, list(groups))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +93,21 @@ class Trial:
     model: nn.Module
     inputs: tuple[Any, ...]
     dense: tuple[Tensor, ...]
+
+
+def _trial(model: nn.Module, example: tuple[Any, ...], *, exact: bool) -> Trial:
+    """A stand-in and what it answers; in its own precision where it is not to be exact or names a precision itself."""
+    generator = torch.Generator().manual_seed(0)
+    stand_in = slim(model, [], Plan(kept=()))
+    inputs = tuple(_noise(value, generator) for value in example)
+    stand_in, inputs = (stand_in.double(), inputs) if exact else (stand_in, _like(inputs, example))
+    shake(stand_in, generator)
+    try:
+        return Trial(model=stand_in, inputs=inputs, dense=tuple(run(stand_in, inputs)))
+    except RuntimeError:
+        if exact:
+            return _trial(model, example, exact=False)
+        raise
 
 
 def shake(model: nn.Module, generator: torch.Generator) -> nn.Module:

@@ -200,9 +200,15 @@ def freeze_call(tracer: Tracer, call: Call, reason: str) -> None:
 
 
 def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters, then buffers (non-persistent ones too); a shared tensor once."""
-    yield from model.named_parameters()
-    yield from model.named_buffers()
+    """Parameters, then buffers (non-persistent ones too); a shared tensor once, under its first name."""
+    modules = [(f"{prefix}." if prefix else "", module) for prefix, module in model.named_modules()]
+    seen: set[int] = set()
+    for kind in ("_parameters", "_buffers"):
+        for prefix, module in modules:
+            for name, tensor in module.__dict__[kind].items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield prefix + name, tensor
 
 
 def constant_labels(shape: Sequence[int]) -> Tensor:

@@ -1,0 +1,184 @@
+"""Surgery beside Torch-Pruning: time to analyse, time per candidate, MACs of the half network, and who is right.
+
+    pip install -r benchmarks/surgery/requirements.txt
+    python -m benchmarks.surgery.against_torch_pruning [NETWORK ...]
+
+Before the cut, half of the channels of every proven group are set to zero in all layers that compute or scale them.
+Both tools remove the channels of smallest L2 norm, so a right cut of half takes exactly these and the outputs stay as
+they were. Times are processor time of one thread, which other work on the machine hardly changes.
+
+A candidate costs Torch-Pruning a copy of the network, a graph of that copy (its graph belongs to one network's modules)
+and a step; it costs us the choice of channels from known scores and one `slim`.
+"""
+
+import copy
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from evaluators.registries import MODELS
+from pruners import METHODS, Analysis, Plan, analyse, count_macs, gather_evidence, slim
+from pruners.decide import choose
+from pruners.proof import half
+from pruners.slim import removed_positions
+from pruners.tracer import named_tensors
+
+RESULTS = Path(__file__).parent / "results"
+NETWORKS = ["resnet50", "vgg16_bn", "densenet121", "mobilenet_v2", "regnet_y_400mf", "convnext_tiny", "resnet56"]
+REPEATS = 3
+
+
+def network(name: str) -> tuple[nn.Module, Tensor]:
+    """A network with random weights and statistics, and an image of its usual size."""
+    torch.manual_seed(0)
+    if name == "resnet56":
+        model, size = MODELS.entry(name).target(num_classes=10, in_channels=3), 32
+    else:
+        model, size = torchvision.models.get_model(name, weights=None), 224
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+    return model.eval(), torch.randn(1, 3, size, size)
+
+
+def emptied(model: nn.Module, analysis: Analysis, plan: Plan) -> nn.Module:
+    """A copy whose channels outside the plan are zero wherever they are computed or scaled."""
+    copied = copy.deepcopy(model)
+    tensors = dict(named_tensors(copied))
+    roles = {(p.tensor, p.axis): p.role for group in analysis.groups for p in group.slices}
+    for (name, axis), positions in removed_positions(analysis.groups, plan).items():
+        if roles[name, axis] != "consumer" and not name.endswith("running_var"):
+            tensors[name].data.index_fill_(axis, torch.tensor(positions), 0.0)
+    return copied
+
+
+def timed(work: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
+    """Seconds of the fastest of some runs, and the last answer."""
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.process_time()
+        answer = work()
+        best = min(best, time.process_time() - started)
+    return best, answer
+
+
+def torch_pruning(model: nn.Module, example: Tensor) -> dict[str, Any]:
+    """Torch-Pruning's figures, or the error that it ends with."""
+    import torch_pruning as tp
+
+    def build(copied: nn.Module) -> Any:
+        last = [module for module in copied.modules() if isinstance(module, nn.Linear)][-1]
+        importance = tp.importance.GroupMagnitudeImportance(p=2)
+        return tp.pruner.BasePruner(copied, example, importance, pruning_ratio=0.5, ignored_layers=[last])
+
+    def candidate() -> nn.Module:
+        copied = copy.deepcopy(model)
+        build(copied).step()
+        return copied
+
+    try:
+        analysed, _ = timed(lambda: build(copy.deepcopy(model)), 1)
+        seconds, small = timed(candidate)
+        with torch.no_grad():
+            same = small(example)
+        return {"analyse": analysed, "candidate": seconds, "macs": count_macs(small, example), "output": same}
+    except Exception as error:  # what another tool fails with is a result
+        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
+
+
+def ours(model: nn.Module, example: Tensor) -> dict[str, Any]:
+    """Our figures on the same network."""
+    analysed, analysis = timed(lambda: analyse(model, example), 1)
+    evidence = gather_evidence(model, analysis)
+    method = METHODS.build("l2", {})
+
+    def candidate() -> nn.Module:
+        kept = {g.name: choose(method, g, max(1, g.width // 2), evidence) for g in analysis.groups}
+        return slim(model, analysis.groups, Plan.of(kept))
+
+    candidate()  # scores are computed once per network
+    seconds, small = timed(candidate)
+    with torch.no_grad():
+        output = small(example)
+    return {"analyse": analysed, "candidate": seconds, "macs": count_macs(small, example), "output": output}
+
+
+def measure(name: str) -> dict[str, Any]:
+    """One row."""
+    dense, example = network(name)
+    analysis = analyse(dense, example)
+    model = emptied(dense, analysis, half(analysis.groups))
+    with torch.no_grad():
+        expected = model(example)
+    row: dict[str, Any] = {"network": name, "size": example.size(-1), "dense_macs": count_macs(dense, example)}
+    for tool, work in (("ours", ours), ("torch_pruning", torch_pruning)):
+        found = work(model, example)
+        output = found.pop("output", None)
+        if output is not None:
+            off = (
+                float((output - expected).abs().max() / expected.abs().max()) if output.shape == expected.shape else 1.0
+            )
+            found["off"] = off
+        row[tool] = found
+    return row
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| network | analyse, s: ours | Torch-Pruning | candidate, ms: ours | Torch-Pruning | times faster | "
+        "MACs left: ours | Torch-Pruning | outputs as before: ours | Torch-Pruning |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    factors = []
+    for row in rows:
+        us, them = row["ours"], row["torch_pruning"]
+        start = f"| {row['network']}, {row['size']} px | {us['analyse']:.1f} |"
+        left = f"{us['macs'] / row['dense_macs']:.1%}"
+        if "error" in them:
+            lines.append(
+                f"{start} - | {us['candidate'] * 1e3:.0f} | - | - | {left} | - | {verdict(us)} | {them['error']} |"
+            )
+            continue
+        factors.append(them["candidate"] / us["candidate"])
+        lines.append(
+            f"{start} {them['analyse']:.1f} | {us['candidate'] * 1e3:.0f} | {them['candidate'] * 1e3:.0f} | "
+            f"{factors[-1]:.0f} | {left} | {them['macs'] / row['dense_macs']:.1%} | {verdict(us)} | {verdict(them)} |"
+        )
+    lines.append(f"\nMedian: {median(factors):.0f} times faster per candidate, least {min(factors):.1f} times.")
+    return "\n".join(lines)
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """Whether removing channels that are zero left the outputs alone."""
+    return "yes" if found["off"] < 1e-3 else f"no, off by {found['off']:.0%}"
+
+
+def main(names: list[str]) -> None:
+    """Measure, keep, write the table."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    path = RESULTS / "torch_pruning.json"
+    rows = {row["network"]: row for row in json.loads(path.read_text())} if path.exists() else {}
+    for name in names or NETWORKS:
+        rows[name] = measure(name)
+        print(rows[name], flush=True)
+        path.write_text(json.dumps([rows[key] for key in NETWORKS if key in rows], indent=1) + "\n")
+    head = "# Surgery beside Torch-Pruning 1.6.1\n\nMade by `python -m benchmarks.surgery.against_torch_pruning`,"
+    page = f"{head} which says what is measured.\n\n{table([rows[key] for key in NETWORKS if key in rows])}\n"
+    (RESULTS / "torch_pruning.md").write_text(page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,281 @@
+"""The matrix of networks: trace, prove, cut half, compare both counters, run backward. docs/networks.md is made of it.
+
+    python -m benchmarks.surgery.networks classification     # measure one section into benchmarks/surgery/results
+    python -m benchmarks.surgery.networks timm
+    python -m benchmarks.surgery.networks tasks
+    python -m benchmarks.surgery.networks write               # all results into docs/networks.md
+
+Names after the section measure only these; results of other networks are kept.
+"""
+
+import json
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+
+from pruners import Analysis, Plan, analyse, count, slim
+from pruners.proof import LARGEST, half, masked_tensors, run
+from pruners.trace import outputs_in
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
+SIZES = {"inception_v3": 96, "vit_h_14": 28, "vit_b_32": 64, "vit_l_32": 64, "vit_b_16": 32, "vit_l_16": 32}
+TASKS = [
+    *("fcn_resnet50", "deeplabv3_resnet50", "deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"),
+    *("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn", "fasterrcnn_mobilenet_v3_large_fpn"),
+    *(
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "fcos_resnet50_fpn",
+        "ssdlite320_mobilenet_v3_large",
+        "maskrcnn_resnet50_fpn",
+    ),
+]
+TIMM = [
+    "resnet18d",
+    "seresnet50",
+    "ecaresnet26t",
+    "resnest14d",
+    "skresnet18",
+    "res2net50_26w_4s",
+    "resnetv2_50",
+    "nf_resnet50",
+    "nfnet_f0",
+    "dla34",
+    "dpn48b",
+    "densenet121",
+    "vovnet39a",
+    "hrnet_w18_small",
+    "convnext_atto",
+    "convnextv2_atto",
+    "efficientnet_lite0",
+    "mixnet_s",
+    "mobilenetv4_conv_small",
+    "fastvit_t8",
+    "ghostnet_100",
+    "regnety_002",
+    "repvgg_a0",
+    "mobileone_s0",
+    "rexnet_100",
+    "tresnet_m",
+    "xception41",
+    "inception_v4",
+    "cspresnet50",
+    "darknet53",
+    "edgenext_xx_small",
+    "mobilevit_xxs",
+    "poolformer_s12",
+    "resmlp_12_224",
+    "mixer_s32_224",
+    "deit_tiny_patch16_224",
+    "efficientformer_l1",
+    "hardcorenas_a",
+    "lcnet_050",
+    "tinynet_e",
+    "selecsls42",
+    "gernet_s",
+    "levit_128s",
+    "coat_lite_tiny",
+    "pvt_v2_b0",
+    "starnet_s1",
+]
+
+Network = tuple[nn.Module, Any]
+
+
+def classification(name: str) -> Network:
+    """A torchvision classifier and an image that is as small as it takes."""
+    size = SIZES.get(name, 224 if name == "maxvit_t" else 64)
+    options: dict[str, Any] = {"image_size": size} if name.startswith("vit") else {}
+    if name in {"googlenet", "inception_v3"}:
+        options = {"init_weights": False, "aux_logits": False}
+    return torchvision.models.get_model(name, weights=None, **options).eval(), torch.randn(1, 3, size, size)
+
+
+def tasks(name: str) -> Network:
+    """A torchvision detector or segmenter; detectors take a list of images."""
+    model = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=5).eval()
+    if not hasattr(model, "transform"):
+        return model, torch.randn(1, 3, 64, 64)
+    model.transform.min_size, model.transform.max_size = (160,), 160
+    model.transform.fixed_size = model.transform.fixed_size and (160, 160)
+    return model, ([torch.rand(3, 160, 160)],)
+
+
+def timm(name: str) -> Network:
+    """A timm classifier at 64 pixels, or at its own size where it insists."""
+    import timm as library
+
+    model = library.create_model(name).eval()
+    for size in (64, model.default_cfg["input_size"][-1]):
+        example = torch.randn(1, 3, size, size)
+        try:
+            with torch.no_grad():
+                model(example)
+        except (RuntimeError, AssertionError):
+            continue
+        break
+    return model, example
+
+
+SECTIONS: dict[str, tuple[Callable[[str], Network], Callable[[], list[str]]]] = {
+    "classification": (classification, lambda: torchvision.models.list_models(torchvision.models)),
+    "tasks": (tasks, lambda: TASKS),
+    "timm": (timm, lambda: TIMM),
+}
+
+
+def measure(build: Callable[[str], Network], name: str) -> dict[str, Any]:
+    """One row of the table."""
+    torch.manual_seed(0)
+    model, example = build(name)
+    started = time.perf_counter()
+    analysis = analyse(model, example)
+    analysed = time.perf_counter() - started
+    plan = half(analysis.groups)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        small = slim(model, analysis.groups, plan)
+        seconds.append(time.perf_counter() - started)
+    kept, counts, cost = plan.counts(analysis.groups), count(small, example), analysis.cost
+    figures = int(cost.macs(kept)[0]), int(cost.params(kept)[0]), int(cost.thop(kept)[0])
+    return {
+        "model": name,
+        "groups": len(analysis.groups),
+        "reach": 1 - cost.min_macs / cost.dense_macs,
+        "half": figures[0] / cost.dense_macs,
+        "equal": agreement(model, example, analysis),
+        "counters": figures == (counts.macs, counts.params, counts.thop_macs),
+        "backward": backward(small, example),
+        "dense": summary(analysis),
+        "analyse_seconds": analysed,
+        "slim_ms": min(seconds) * 1e3,
+    }
+
+
+def agreement(model: nn.Module, example: Any, analysis: Analysis) -> bool:
+    """Whether the slim network and the masked dense one answer alike; in float64 unless that takes too much memory."""
+    inputs = example if isinstance(example, tuple) else (example,)
+    plan = half(analysis.groups)
+    exact = analysis.cost.dense_params <= LARGEST and isinstance(inputs[0], torch.Tensor)
+    if exact:
+        model = slim(model, [], Plan(kept=())).double()
+        inputs = tuple(value.double() for value in inputs)
+    expected = run(model, inputs, masked_tensors(model, analysis.groups, plan))
+    got = run(slim(model, analysis.groups, plan), inputs)
+    allowed = 1e-9 if exact else 1e-3
+    return all(
+        one.shape == two.shape and float((one - two).abs().amax()) <= allowed * float(one.abs().amax())
+        for one, two in zip(expected, got, strict=True)
+        if one.numel()
+    )
+
+
+def backward(small: nn.Module, example: Any) -> bool:
+    """Whether a training step's gradients are finite; detectors, which need targets, run in eval mode."""
+    inputs = example if isinstance(example, tuple) else (example,)
+    if isinstance(inputs[0], torch.Tensor):
+        small.train()
+        inputs = (torch.cat([inputs[0], inputs[0] + 0.1]),)
+    outputs = [out for out in outputs_in(small(*inputs)) if out.requires_grad]
+    if not outputs:  # nothing found in an untrained detector's image
+        return True
+    torch.stack([out.float().mean() for out in outputs]).sum().backward()
+    return all(bool(torch.isfinite(p.grad).all()) for p in small.parameters() if p.grad is not None)
+
+
+def summary(analysis: Analysis) -> dict[str, int]:
+    """Reason -> how many layers it keeps dense; numbers in messages are left out so that like goes with like."""
+    layers: Counter[str] = Counter()
+    for left in analysis.dense:
+        reason = left.reason.partition(":")[0] if "breaks" in left.reason else left.reason
+        reason = "its cut changes the output" if "changes the output by" in reason else reason
+        layers[reason] += max(1, len(left.layers))
+    return dict(layers)
+
+
+def collect(section: str, names: list[str]) -> None:
+    """Measure and keep."""
+    build, everything = SECTIONS[section]
+    path = RESULTS / f"networks-{section}.json"
+    rows = {row["model"]: row for row in json.loads(path.read_text())} if path.exists() else {}
+    for name in names or everything():
+        try:
+            rows[name] = measure(build, name)
+        except Exception as error:  # a network that fails is a row of the table, not the end of it
+            rows[name] = {"model": name, "error": f"{type(error).__name__}: {str(error)[:200]}"}
+        print(rows[name], flush=True)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps([rows[key] for key in sorted(rows)], indent=1) + "\n")
+
+
+def write() -> None:
+    """docs/networks.md from the results."""
+    titles = {
+        "classification": "torchvision: classification",
+        "tasks": "torchvision: detection and segmentation",
+        "timm": "timm: one or more of each family",
+    }
+    lines = [INTRODUCTION]
+    for section, title in titles.items():
+        path = RESULTS / f"networks-{section}.json"
+        if path.exists():
+            lines += [f"\n## {title}\n", *table(json.loads(path.read_text()))]
+    PAGE.write_text("\n".join(lines) + "\n")
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Markdown."""
+    yield "| network | groups | MACs in reach | MACs, half cut | exact | left dense (layers) | analyse, s | slim, ms |"
+    yield "|---|---:|---:|---:|---|---|---:|---:|"
+    for row in rows:
+        if "error" in row:
+            yield f"| {row['model']} | - | - | - | fails | {row['error']} | - | - |"
+            continue
+        wrong = [key for key in ("equal", "counters", "backward") if not row[key]]
+        dense = "; ".join(f"{reason} ({layers})" for reason, layers in row["dense"].items()).replace("|", "/")
+        yield (
+            f"| {row['model']} | {row['groups']} | {row['reach']:.1%} | {row['half']:.1%} | "
+            f"{'yes' if not wrong else 'not: ' + ', '.join(wrong)} | {dense} | "
+            f"{row['analyse_seconds']:.1f} | {row['slim_ms']:.0f} |"
+        )
+
+
+INTRODUCTION = """# Networks
+
+Made by `python -m benchmarks.surgery.networks`; nothing here is written by hand. Every network has random weights and
+the smallest image that it takes. For each: its channels are traced and sorted into groups, every group is proven (the
+slim network answers like the dense one with the same channels masked), half of every group is cut, and on what is left
+both counters (FlopCounterMode / 2 and thop), the parameters and a backward pass are checked.
+
+- **MACs in reach**: share of the dense MACs that is gone when every group is cut to one channel.
+- **exact**: the cut network answers like the masked one, the cost model's MACs, parameters and thop figure are those of
+  the counters on the built network, and gradients are finite. A detector's MACs depend on how many regions it finds, so
+  its figures hold for the regions of the example.
+- **left dense**: why layers are in no group. The network's output always is.
+- Times are of one core of a shared machine, at the small image; the proof is most of `analyse`."""
+
+
+def main(arguments: list[str]) -> None:
+    """See the module's docstring."""
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    section, *names = arguments or [""]
+    if section == "write":
+        write()
+    elif section in SECTIONS:
+        collect(section, names)
+    else:
+        raise SystemExit(f"say one of {', '.join(SECTIONS)}, write")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
