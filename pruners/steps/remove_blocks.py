@@ -10,7 +10,6 @@ from pruners.blocks import remove_blocks
 from pruners.cost import CostModel
 from pruners.evidence import Evidence
 from pruners.plan import Plan
-from pruners.reduced_cost import without_layers
 from pruners.registries import STEPS
 from spaces import ChannelGroup, Domain, Float
 
@@ -42,7 +41,7 @@ class RemoveBlocks:
 
     def cost(self, cost: CostModel, evidence: Evidence) -> CostModel:
         """What networks cost after this step, for any widths: channels are cut to the budget by this model."""
-        return without_layers(cost, self.chosen(evidence))
+        return cost.without_layers(self.chosen(evidence))
 
     def chosen(self, evidence: Evidence) -> tuple[str, ...]:
         """Blocks that go, most dispensable first; equal ones from the end of the network."""
