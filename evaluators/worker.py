@@ -17,8 +17,8 @@ from evaluators.specs import TaskSpec
 from evaluators.split import Splits
 from evaluators.task import Task
 from evaluators.train import NonFiniteLossError
-from pruners import Analysis, Evidence, Plan, count, make_plan, slim
-from pruners.step_budget import channel_candidate, finish
+from pruners import Analysis, Evidence, Plan, count, slim
+from pruners.step_budget import finish, plan_before_step
 from spaces import Candidate, InfeasibleError, PlanError
 
 
@@ -77,7 +77,7 @@ class Evaluator:
             raise PlanError(f"candidates of more than one round are not supported yet, got {candidate.rounds}")
         groups, evidence = self._analysis.groups, self._evidence
         with clock.part("plan"):
-            plan = make_plan(channel_candidate(candidate, self._analysis.cost), self._analysis, evidence)
+            plan = plan_before_step(candidate, self._analysis, evidence)
         with clock.part("slim"):
             small = slim(self.dense, groups, plan)
             small = finish(candidate, small, groups=groups, plan=plan, dense=self.dense, evidence=evidence)

@@ -10,7 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from pruners.analysis import Analysis
 from pruners.cost import CostModel
+from pruners.decide import make_plan
 from pruners.evidence import Evidence
 from pruners.plan import Plan
 from pruners.registries import STEPS
@@ -29,6 +31,22 @@ def channel_candidate(candidate: Candidate, cost: CostModel) -> Candidate:
     return replace(candidate, budget_macs=max(budget, candidate.budget_macs, cost.min_macs))
 
 
+def plan_before_step(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> Plan:
+    """The plan of a candidate's channels, so that the finished network meets its budget.
+
+    A step with `cost(model, evidence)` changes what networks cost, and channels are cut to the budget by that; a step
+    with a scalar saves the rest itself, so that fewer channels go.
+
+    Raises:
+        InfeasibleError, PlanError, UserError: as `pruners.make_plan`.
+    """
+    if candidate.step is not None:
+        step: Any = STEPS.build(candidate.step.name, dict(candidate.step.params))
+        if hasattr(step, "cost"):
+            analysis = replace(analysis, cost=step.cost(analysis.cost, evidence))
+    return make_plan(channel_candidate(candidate, analysis.cost), analysis, evidence)
+
+
 def finish(
     candidate: Candidate,
     model: nn.Module,
@@ -41,10 +59,10 @@ def finish(
     """The network after the candidate's step, if it has one; at most `candidate.budget_macs` where the step is solved.
 
     Args:
-        candidate: as proposed, not as `channel_candidate` changed it.
+        candidate: as proposed.
         model: what `slim(dense, groups, plan)` returned; may be changed in place.
         groups: of the dense network.
-        plan: of the changed candidate.
+        plan: of `plan_before_step`.
         dense: read only.
         evidence: read only.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from pruners import make_plan
+from pruners.step_budget import plan_before_step
 from search.config import Config
 from search.front import Dense, Front, Measured
 from search.halving import Rungs
@@ -143,7 +143,7 @@ def plan_key(prepared: Prepared) -> PlanKey:
     """Names the network of a candidate: equal keys, equal networks and so equal answers."""
 
     def key(candidate: Candidate) -> str:
-        plan = make_plan(candidate, prepared.analysis, prepared.evidence)
+        plan = plan_before_step(candidate, prepared.analysis, prepared.evidence)
         rest = json.loads(candidate.to_json())
         # With training between rounds, or a change after cutting, the plan alone does not decide the network.
         kept = ("step", "rounds", "method", "allocator") if candidate.rounds > 1 else ("step", "rounds")

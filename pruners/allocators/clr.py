@@ -43,6 +43,7 @@ class CLR:
         "level": Categorical(choices=("layer", "block", "stage")),
     }
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    fidelity: ClassVar[str] = "pr solved from the budget; spread in the place of lambda, to compare networks"
     scalar: ClassVar[str | None] = "pr"
     scalar_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 

@@ -45,6 +45,7 @@ class SAP:
         "scope": Categorical(choices=("layer", "global")),
     }
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    fidelity: ClassVar[str] = "channels in the place of single weights; gamma solved from the budget"
     scalar: ClassVar[str | None] = "gamma"
     scalar_range: ClassVar[tuple[float, float]] = (0.0, 1024.0)
 

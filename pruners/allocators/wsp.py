@@ -40,6 +40,7 @@ class WSP:
         "residual": Categorical(choices=(False, True)),
     }
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    fidelity: ClassVar[str] = "p_conv solved from the budget"
     scalar: ClassVar[str | None] = "p_conv"
     scalar_range: ClassVar[tuple[float, float]] = (0.0, 100.0)
 

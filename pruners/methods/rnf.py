@@ -42,6 +42,7 @@ class RNF:
         "pairwise": Categorical(choices=(False, True)),
     }
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    fidelity: ClassVar[str] = "faithful where k_ratio is 1; soft groups, mutual neighbours and cosine are ours"
 
     metric: str = "sqeuclid"
     k_ratio: float = 1.0

@@ -36,6 +36,7 @@ class WSP:
         "weight_forward": Float(low=0.0, high=1.0),
     }
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    fidelity: ClassVar[str] = "the published order fills any count; other sides, blends and residual groups are ours"
 
     side: str = "intersection"
     norm: str = "l1"

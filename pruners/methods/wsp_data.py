@@ -31,6 +31,7 @@ class WSPData:
         "weight_forward": Float(low=0.0, high=1.0),
     }
     needs: ClassVar[frozenset[str]] = frozenset({"activations"})
+    fidelity: ClassVar[str] = "the abstract's activations and gradients; the authors' code uses weights alone"
 
     side: str = "intersection"
     weight_forward: float = 0.5

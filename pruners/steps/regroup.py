@@ -52,6 +52,9 @@ class Regroup:
         "share": Float(low=0.1, high=0.9),
     }
     needs: ClassVar[frozenset[str]] = frozenset()
+    fidelity: ClassVar[str] = (
+        "built as gather and grouped convolution where the authors mask; cp solved from the budget"
+    )
     scalar: ClassVar[str | None] = "cp"
     scalar_range: ClassVar[tuple[float, float]] = (0.0, 98.0)
 
