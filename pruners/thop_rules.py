@@ -118,7 +118,7 @@ def thop_terms(tracer: Tracer, model: nn.Module) -> Iterator[None]:
         def count(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             first = out[0] if isinstance(out, tuple) else out
             if args and isinstance(args[0], Tensor) and isinstance(first, Tensor):
-                for _ in range(times[module]):
+                for _ in range(times[module] ** 2):  # hooked and added up that often
                     rule(tracer, name, module, args[0], first)
 
         return count
@@ -134,7 +134,7 @@ def thop_terms(tracer: Tracer, model: nn.Module) -> Iterator[None]:
 
 
 def _appearances(model: nn.Module) -> Counter[nn.Module]:
-    """How often thop adds each module up: once under every parent that it looks into."""
+    """How often thop meets each module: once under every parent. A shared one it counts too often; so do we here."""
     counted: Counter[nn.Module] = Counter()
 
     def visit(module: nn.Module) -> None:

@@ -113,6 +113,13 @@ def shared_module() -> Network:
 
 
 @pattern
+def shared_between_parents() -> Network:
+    """thop hooks such a module once per parent and adds it up as often: four times what it costs."""
+    shared = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+    return nn.Sequential(block(3, 8), nn.Sequential(shared, nn.ReLU()), nn.Sequential(shared), head(8)), image()
+
+
+@pattern
 def tied_weights() -> Network:
     """One parameter under two names."""
     first, second = nn.Linear(6, 9, bias=False), nn.Linear(6, 9, bias=False)

@@ -21,6 +21,7 @@ WIDTHS = {
     "concatenated_zeros": (6,),
     "dense_block": (4, 3, 3, 3, 8),
     "shared_module": (8,),
+    "shared_between_parents": (8,),
     "tied_weights": (9,),
     "functional_convolution": (8,),
     "slices": (8, 6),
