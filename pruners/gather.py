@@ -13,6 +13,7 @@ from pruners import figures
 from pruners.figures import Averages, Key
 from pruners.maps import map_figures
 from pruners.reads import Read, Watch, maps_of, reads_of
+from pruners.swap import swapped
 from pruners.trace import evaluating, outputs_in
 from spaces import ChannelGroup, Slice, UserError
 
@@ -79,8 +80,9 @@ class _Passes:
         x, y = x.to(self._device), y.to(self._device)
         consumers = {piece.tensor for group in self._groups for piece in group.with_role("consumer")}
         watched = {name: tensor for name, tensor in self._parameters.items() if name in consumers}
-        with evaluating(self._model), torch.enable_grad(), Watch(watched if self._activations else {}) as watch:
-            output = next(outputs_in(torch.func.functional_call(self._model, self._parameters, (x,))))
+        watch = Watch(watched if self._activations else {})
+        with evaluating(self._model), torch.enable_grad(), swapped(self._model, self._parameters), watch:
+            output = next(outputs_in(self._model(x)))
             value = self._loss(output, y)
         masks = self._listen(watch.reads, len(x))
         gradients = self._backward(value)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pruners.plan import Plan
 from pruners.slim import removed_positions, slim
+from pruners.swap import swapped
 from pruners.trace import evaluating, outputs_in
 from pruners.tracer import named_tensors
 from spaces import ChannelGroup
@@ -72,8 +73,8 @@ def masked_tensors(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan)
 
 def run(model: nn.Module, inputs: tuple[Any, ...], tensors: Mapping[str, Tensor] | None = None) -> list[Tensor]:
     """Outputs in eval mode, with some tensors swapped for the call."""
-    with evaluating(model), torch.no_grad():
-        return list(outputs_in(torch.func.functional_call(model, dict(tensors or {}), inputs)))
+    with evaluating(model), torch.no_grad(), swapped(model, tensors or {}):
+        return list(outputs_in(model(*inputs)))
 
 
 def unproven(model: nn.Module, groups: Sequence[ChannelGroup], example_input: Any) -> dict[str, str]:
