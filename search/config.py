@@ -46,6 +46,10 @@ class Space(Strict):
     exclude: tuple[str, ...] = ()
     multiple_of: Annotated[int, Field(ge=1, le=1024)] = 1
     min_keep: Annotated[int, Field(ge=1)] = 1
+    multiples: Annotated[dict[str, int], Field(description="pattern of group names: multiple")] = {}
+    ratios: Annotated[
+        dict[str, tuple[float, float]], Field(description="pattern of group names: bounds of the removed fraction")
+    ] = {}
 
     @field_validator("include", "exclude", mode="before")
     @classmethod

@@ -202,7 +202,12 @@ def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Ev
 def _analysed(config: Config, task: Task, model: nn.Module) -> Analysis:
     asked = config.space
     rules = GroupRules(
-        include=asked.include, exclude=asked.exclude, multiple_of=asked.multiple_of, min_keep=asked.min_keep
+        include=asked.include,
+        exclude=asked.exclude,
+        multiple_of=asked.multiple_of,
+        min_keep=asked.min_keep,
+        multiples=asked.multiples,
+        ratios=asked.ratios,
     )
     return analyse(model, task.example, rules=rules)
 
