@@ -3,7 +3,7 @@
 from evaluators.artifact import load_slim, save_slim
 from evaluators.evaluation import Evaluation
 from evaluators.recipe import Recipe
-from evaluators.registries import DATASETS, MODELS, PROXIES
+from evaluators.registries import DATASETS, MODELS, PROXIES, REGIMES
 from evaluators.score import Score
 from evaluators.specs import DataSpec, ModelSpec, TaskSpec
 from evaluators.task import Task
@@ -12,6 +12,7 @@ __all__ = [
     "DATASETS",
     "MODELS",
     "PROXIES",
+    "REGIMES",
     "DataSpec",
     "Evaluation",
     "ModelSpec",

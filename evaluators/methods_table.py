@@ -1,24 +1,26 @@
-"""The registries as a page: `python -m pruners.methods_table` writes docs/methods.md."""
+"""The registries as a page: `python -m evaluators.methods_table` writes docs/methods.md."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluators.registries import REGIMES
 from pruners.registries import ALLOCATORS, METHODS, STEPS
 from spaces import Entry, Registry
 
 PAGE = Path("docs/methods.md")
 
 INTRODUCTION = """\
-# Allocators, criteria and steps
+# Allocators, criteria, steps and regimes
 
-This page is written by `python -m pruners.methods_table` from the plugins themselves; a test holds it up to date.
+This page is written by `python -m evaluators.methods_table` from the plugins themselves; a test holds it up to date.
 
 A method of the literature is up to three decisions, each a plugin of its own. An **allocator** says how many channels
 of each group go, a **criterion** (`method` in configurations) says which, a **step** changes the network afterwards.
 Any combination is a point of the search space; `space.allocators`, `space.methods` and `space.steps` choose among them,
-and a plugin's hyper-parameters are searched within the ranges below unless they are given.
+and a plugin's hyper-parameters are searched within the ranges below unless they are given. Before them, a **regime**
+may train the dense network so that it can be cut well; [training_time.md](training_time.md) has more.
 
 "As published" says what is faithful and what is this project's adaptation; every docstring has the details and the
 equation. "Needs" says what is gathered once from the dense network: nothing but its weights, or also a pass over some
@@ -32,6 +34,11 @@ SECTIONS: dict[str, tuple[Registry[Any], str]] = {
     ),
     "Criteria": (METHODS, "A score per channel; the lowest go first."),
     "Steps": (STEPS, "What is done to the cut network before it is trained."),
+    "Regimes": (
+        REGIMES,
+        "What happens while the dense network trains, before it is read: `paretoprune prune CONFIG --regime NAME`, or "
+        "`paretoprune mask` for those that mask single weights. A search does not draw them.",
+    ),
 }
 
 
@@ -39,22 +46,34 @@ def page() -> str:
     """The whole page in Markdown."""
     parts = [INTRODUCTION]
     for title, (registry, introduction) in SECTIONS.items():
-        parts.append(f"\n## {title}\n\n{introduction}\n\n" + "\n".join(_table(registry)) + "\n")
+        last = ("then read by", "ranges") if registry is REGIMES else ("needs", "searched hyper-parameters")
+        parts.append(f"\n## {title}\n\n{introduction}\n\n" + "\n".join(_table(registry, last)) + "\n")
     return "".join(parts)
 
 
-def _table(registry: Registry[Any]) -> Iterator[str]:
-    yield "| name | what it does | paper | as published | needs | searched hyper-parameters |"
+def _table(registry: Registry[Any], last: tuple[str, str]) -> Iterator[str]:
+    yield "| " + " | ".join(("name", "what it does", "paper", "as published", *last)) + " |"
     yield "|---|---|---|---|---|---|"
     for entry in registry:
         yield "| " + " | ".join(_cells(entry)) + " |"
 
 
 def _cells(entry: Entry[Any]) -> tuple[str, ...]:
-    needs = ", ".join(sorted(entry.target.needs)) or "nothing"
+    needs = _reader(entry.target) if hasattr(entry.target, "reads") else ", ".join(sorted(entry.target.needs))
     domains = "<br>".join(f"`{name}` {_escaped(str(domain))}" for name, domain in entry.domains.items())
     fidelity = getattr(entry.target, "fidelity", "faithful" if entry.paper else "baseline")
-    return f"`{entry.name}`", _escaped(entry.summary), _link(entry.paper), _escaped(fidelity), needs, domains or "none"
+    return (
+        f"`{entry.name}`",
+        _escaped(entry.summary),
+        _link(entry.paper),
+        _escaped(fidelity),
+        needs or "nothing",
+        domains or "none",
+    )
+
+
+def _reader(regime: Any) -> str:
+    return f"`{regime.reads}`" if regime.granularity == "channels" else "nothing: single weights are masked"
 
 
 def _link(paper: str) -> str:

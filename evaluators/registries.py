@@ -1,4 +1,4 @@
-"""The three families of plugins that measuring knows: networks, data sets and proxies."""
+"""The families of plugins that measuring knows: networks, data sets, proxies and training-time regimes."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,6 +9,7 @@ from spaces import Registry
 
 if TYPE_CHECKING:
     from evaluators.proxy import Proxy
+    from evaluators.regime import Regime
     from evaluators.sources import Sources
 
 ModelFactory: TypeAlias = Callable[..., nn.Module]
@@ -19,3 +20,4 @@ DatasetFactory: TypeAlias = "Callable[..., Sources | tuple[Any, Any, Any]]"
 MODELS: Registry[ModelFactory] = Registry("model", "evaluators.models")
 DATASETS: "Registry[DatasetFactory]" = Registry("dataset", "evaluators.datasets")
 PROXIES: "Registry[type[Proxy]]" = Registry("proxy", "evaluators.proxies")
+REGIMES: "Registry[type[Regime]]" = Registry("regime", "evaluators.regimes")

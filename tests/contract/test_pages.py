@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pruners.methods_table import PAGE, page
+from evaluators.methods_table import PAGE, page
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -38,7 +38,7 @@ def blocks(text: str) -> dict[str, str]:
 
 
 def test_methods_page_is_up_to_date() -> None:
-    assert (ROOT / PAGE).read_text(encoding="utf-8") == page(), "run: python -m pruners.methods_table"
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == page(), "run: python -m evaluators.methods_table"
 
 
 def test_worked_example_of_a_method() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from evaluators.registries import REGIMES
 from pruners import ALLOCATORS, METHODS, STEPS
 
 HERE = Path(__file__).parent
 PLUGINS = [
     (folder, name)
-    for folder, r in (("allocators", ALLOCATORS), ("methods", METHODS), ("steps", STEPS))
+    for folder, r in (("allocators", ALLOCATORS), ("methods", METHODS), ("steps", STEPS), ("regimes", REGIMES))
     for name in r.names()
 ]
 

@@ -1,0 +1,1 @@
+"""What happens to the dense network inside the training loop before an ordinary method reads it."""
