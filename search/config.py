@@ -150,6 +150,15 @@ def _plugin(value: object, *, key: str = "name") -> object:
     return {**data, "params": {**params, **beside}} if isinstance(params, Mapping) else value
 
 
+def as_plugin(value: object) -> Plugin:
+    """A plugin as users write it anywhere in a configuration.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    return Plugin.model_validate(_plugin(value))
+
+
 def _plugins(value: object) -> object:
     if isinstance(value, str):
         value = [value]

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from search.config import Config
+from search.config import Config, Plugin, as_plugin
 from search.targets import Target
 from search.yaml_text import read_yaml
 from spaces import UserError
@@ -69,6 +69,18 @@ def parse_config(data: Mapping[str, Any]) -> Config:
     if config.weights is not None and config.model.weights is not None:
         raise UserError("weights", config.weights, "is also given as model.weights; keep one of the two")
     return config
+
+
+def parse_plugin(text: str, *, key: str) -> Plugin:
+    """A plugin that was written on the command line: a name, or `{name: greg, variant: 2}`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    try:
+        return as_plugin(read_yaml(text, source=key))
+    except ValidationError as error:
+        raise UserError(key, text, "should be a name, or {name: NAME, parameter: value}") from error
 
 
 def dump_config(config: Config) -> str:

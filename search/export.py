@@ -3,11 +3,12 @@
 import copy
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from search.export_check import check_format, check_rebuilds, write_format
 from search.export_formats import FORMATS, Exported
 from search.export_layers import group_widths, layer_changes
 from search.export_measure import environment, measure
+from search.made import Made
 from search.prepare import Prepared, Say, quiet
 from search.report import ExportReport, FileCheck
 from search.report_html import to_html
@@ -51,7 +53,7 @@ def chosen_formats(names: Iterable[str]) -> frozenset[str]:
 def export_network(
     *,
     prepared: Prepared,
-    candidate: Candidate,
+    candidate: Candidate | Made,
     seed: int,
     recipe: Recipe = EXPORT_RECIPE,
     out: Path,
@@ -62,7 +64,7 @@ def export_network(
 
     Args:
         prepared: data, dense network, groups and evidence.
-        candidate: what to make.
+        candidate: what to make, or what is made and only has to be fine-tuned.
         seed: with the candidate, of everything random.
         recipe: of the fine-tuning; where it distils, the dense network teaches.
         out: folder; new, empty, or with an earlier export, which is replaced.
@@ -90,14 +92,20 @@ def export_network(
 class _Export:
     """One export under way."""
 
-    def __init__(self, prepared: Prepared, candidate: Candidate, *, seed: int, progress: Say) -> None:
-        """Replay the candidate, exactly as a worker does."""
+    def __init__(self, prepared: Prepared, wanted: Candidate | Made, *, seed: int, progress: Say) -> None:
+        """Replay the candidate, exactly as a worker does, unless its network is there."""
         evaluator = Evaluator(prepared.task.spec, prepared.splits, prepared.analysis, prepared.evidence, ())
         self._task, self._dense = evaluator.task, evaluator.dense
-        self._prepared, self._candidate, self._seed, self._progress = prepared, candidate, seed, progress
+        self._prepared, self._seed, self._progress = prepared, seed, progress
         self._seconds: dict[str, float] = {}
+        self._before: Mapping[str, Any] = {}
+        if isinstance(wanted, Made):
+            self._candidate, self._plan, self._pruned = wanted.candidate, wanted.plan, wanted.network
+            self._before = wanted.before
+            return
+        self._candidate = wanted
         with self._stage("cutting the network"):
-            self._plan, self._pruned = evaluator.build(candidate)
+            self._plan, self._pruned = evaluator.build(wanted)
 
     def rehearse(self, folder: Path, formats: frozenset[str]) -> None:
         """Write every format once before any training, so that one that can't hold the network shows at once."""
@@ -141,6 +149,7 @@ class _Export:
             environment=environment(self._task.device),
             seconds=self._seconds,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            before=self._before,
         )
 
     def _write_all(self, folder: Path, formats: frozenset[str]) -> None:

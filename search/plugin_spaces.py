@@ -64,6 +64,7 @@ def registry_of(kind: str) -> Registry[Any]:
         "methods": pruners.METHODS,
         "allocators": pruners.ALLOCATORS,
         "steps": pruners.STEPS,
+        "regimes": evaluators.registries.REGIMES,
         "proxies": evaluators.registries.PROXIES,
         "models": evaluators.registries.MODELS,
         "samplers": search.samplers.SAMPLERS,

@@ -199,9 +199,10 @@ def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Ev
     return gather_evidence(model, analysis, needs=needs, batches=batches, loss=task.loss)
 
 
-def _analysed(config: Config, task: Task, model: nn.Module) -> Analysis:
+def group_rules(config: Config) -> GroupRules:
+    """Which groups may be cut, and how far."""
     asked = config.space
-    rules = GroupRules(
+    return GroupRules(
         include=asked.include,
         exclude=asked.exclude,
         multiple_of=asked.multiple_of,
@@ -209,7 +210,10 @@ def _analysed(config: Config, task: Task, model: nn.Module) -> Analysis:
         multiples=asked.multiples,
         ratios=asked.ratios,
     )
-    return analyse(model, task.example, rules=rules)
+
+
+def _analysed(config: Config, task: Task, model: nn.Module) -> Analysis:
+    return analyse(model, task.example, rules=group_rules(config))
 
 
 def _placed(spec: TaskSpec, config: Config) -> TaskSpec:
@@ -239,4 +243,14 @@ def _dense_network(
     return task.dense_model()
 
 
-__all__ = ["InfeasibleError", "Prepared", "Say", "check_config", "gather", "prepare", "recipe", "task_spec"]
+__all__ = [
+    "InfeasibleError",
+    "Prepared",
+    "Say",
+    "check_config",
+    "gather",
+    "group_rules",
+    "prepare",
+    "recipe",
+    "task_spec",
+]

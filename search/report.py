@@ -97,6 +97,7 @@ class ExportReport:
         files: what was written and how it was checked.
         environment: versions, processor, threads.
         seconds: by stage of the export.
+        before: what was trained before the cut and between its rounds; empty where the dense network was cut as it is.
     """
 
     model: str
@@ -115,6 +116,7 @@ class ExportReport:
     seconds: Mapping[str, float]
     created: str
     made_by: str = field(default=MADE_BY)
+    before: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def macs_ratio(self) -> float:

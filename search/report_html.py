@@ -187,6 +187,7 @@ def _loading(report: ExportReport, folder: str) -> str:
 def _made_of(report: ExportReport) -> str:
     sections: Iterable[tuple[str, Mapping[str, Any]]] = (
         ("Candidate", report.candidate),
+        *((("Before the cut", report.before),) if report.before else ()),
         ("Fine-tuning", report.recipe),
         ("Environment", report.environment),
         ("Seconds", report.seconds),

@@ -1,6 +1,6 @@
-"""`paretoprune export` and `prune`."""
+"""`paretoprune export`, `prune` and `mask`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +9,9 @@ import typer
 from search.cli.options import RUNS, TARGET_HELP, ConfigFile, Run, RunsDir, Settings
 
 if TYPE_CHECKING:
-    from search.prepare import Prepared
+    from search.config import Config, Plugin
+    from search.mask import MaskReport
     from search.report import ExportReport
-    from spaces import Candidate
 
 Target = Annotated[str, typer.Option("--target-flops", help=TARGET_HELP, show_default=False)]
 OptionalTarget = Annotated[str | None, typer.Option("--target-flops", help=TARGET_HELP + " Default: the run's own.")]
@@ -48,46 +48,93 @@ def export(
 
 def prune(
     config: ConfigFile,
-    method: Annotated[str, typer.Option("--method", help="A method, or {name: fpgm, ...}.", show_default=False)],
     target_flops: Target,
     out: Out,
+    method: Annotated[
+        str | None, typer.Option("--method", help="A method, or {name: fpgm, ...}. Default: the regime's reader.")
+    ] = None,
     allocator: Annotated[str, typer.Option("--allocator", help="Likewise.")] = "uniform",
+    regime: Annotated[
+        str | None, typer.Option("--regime", help="Train the dense network under it first; likewise.")
+    ] = None,
+    regime_epochs: Annotated[
+        float | None, typer.Option("--regime-epochs", help="Of that training. Default: as the fine-tuning.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Cuts, with training between them.")] = 1,
     form: Formats = None,
     settings: Settings = None,
 ) -> None:
     """Prune with one method to one budget, without a search; fine-tune, test, save and verify."""
+    from search.config_file import parse_plugin
+
+    before = None if regime is None else parse_plugin(regime, key="--regime")
+    loaded = _one_budget(
+        config, target_flops, method=_reader(method, before), allocator=allocator, settings=settings or ()
+    )
+    from search.cli.progress import Display
+    from search.prune import prune_network
+
+    with Display() as display:
+        report = prune_network(
+            loaded,
+            out=out,
+            regime=before,
+            regime_epochs=regime_epochs,
+            rounds=rounds,
+            formats=None if form is None else frozenset(form),
+            say=display.say,
+        )
+    _report(report, out)
+
+
+def mask(
+    config: ConfigFile,
+    method: Annotated[
+        str, typer.Option("--method", help="sap or granet, or {name: sap, rounds: 5, ...}.", show_default=False)
+    ],
+    out: Out,
+    settings: Settings = None,
+) -> None:
+    """Set single weights to zero while training, as published; the network gets no smaller."""
+    from search.config_file import load_config, parse_plugin
+
+    plugin = parse_plugin(method, key="--method")
+    loaded = load_config(config, overrides=settings or ())
+    from search.cli.progress import Display
+    from search.export import EXPORT_RECIPE
+    from search.mask import check_method, mask_network
+    from search.prepare import prepare, recipe
+
+    check_method(plugin)
+    with Display() as display:
+        chosen = recipe(loaded.finetune, key="finetune", base=EXPORT_RECIPE)
+        prepared = prepare(loaded, say=display.say)
+        report = mask_network(prepared, plugin, recipe=chosen, out=out, say=display.say)
+    _mask_report(report, out)
+
+
+def _reader(method: str | None, regime: "Plugin | None") -> str:
+    """The method that was asked for, or the regime's own."""
+    from spaces import UserError
+
+    if method is not None:
+        return method
+    if regime is None:
+        raise UserError("--method", None, "is required, or --regime, which has a method of its own")
+    from search.made import channel_regime
+
+    return channel_regime(regime).reads
+
+
+def _one_budget(config: Path, target_flops: str, *, method: str, allocator: str, settings: Sequence[str]) -> "Config":
     from search.config_file import load_config
     from spaces import UserError
 
     plugins = [f"space.methods=[{method}]", f"space.allocators=[{allocator}]", "space.preset=methods"]
-    loaded = load_config(config, overrides=[*(settings or ()), *plugins, f"target_flops={target_flops}"])
+    loaded = load_config(config, overrides=[*settings, *plugins, f"target_flops={target_flops}"])
     if loaded.target.low != loaded.target.high:
         raise UserError("--target-flops", target_flops, "must be one budget here, such as 0.45 or 55M")
-    from search.cli.progress import Display
-    from search.flow import prepare
-
-    with Display() as display:
-        prepared = prepare(loaded, say=display.say)
-        report = _write(prepared, next(prepared.space.anchors()), out=out, formats=form, say=display.say)
-    _report(report, out)
-
-
-def _write(
-    prepared: "Prepared", candidate: "Candidate", *, out: Path, formats: list[str] | None, say: Callable[[str], None]
-) -> "ExportReport":
-    from search.export import EXPORT_RECIPE, export_network
-    from search.export_formats import FORMATS
-    from search.prepare import recipe
-
-    return export_network(
-        prepared=prepared,
-        candidate=candidate,
-        seed=prepared.config.seed,
-        recipe=recipe(prepared.config.finetune, key="finetune", base=EXPORT_RECIPE),
-        out=out,
-        formats=frozenset(formats or FORMATS),
-        progress=say,
-    )
+    return loaded
 
 
 def _report(report: "ExportReport", out: Path) -> None:
@@ -104,3 +151,18 @@ def _report(report: "ExportReport", out: Path) -> None:
     printer.print(plain_table("", ("", "dense", "pruned"), rows, right=(1, 2)))
     names = ", ".join(name for check in report.files for name in check.files)
     printer.print(f"{out}: {names}, report.json, report.html; every file was loaded again and checked", highlight=False)
+
+
+def _mask_report(report: "MaskReport", out: Path) -> None:
+    from search.cli.tables import console, plain_table
+
+    share = 100 * report.remaining_weights / report.num_weights
+    rows = [
+        ("accuracy on the test split", f"{100 * report.dense_accuracy:.2f} %", f"{100 * report.accuracy:.2f} %"),
+        ("MACs", f"{report.macs:,}", f"{report.macs:,} (no smaller)"),
+        ("non-zero MACs", f"{report.rounds[0].nonzero_macs:,}", f"{report.nonzero_macs:,}"),
+        ("weights that are not masked", f"{report.num_weights:,}", f"{report.remaining_weights:,} ({share:.1f} %)"),
+    ]
+    printer = console()
+    printer.print(plain_table("", ("", "dense", "masked"), rows, right=(1, 2)))
+    printer.print(f"{out}: model.safetensors, architecture.json, report.json. {report.note}", highlight=False)

@@ -78,8 +78,8 @@ def inspect(config: ConfigFile, settings: Settings = None) -> None:
 
 
 def list_plugins(kind: Annotated[str, typer.Argument(help="methods, allocators, steps, ...")] = "") -> None:
-    """List methods, allocators, steps, proxies, models, samplers or datasets, each with its paper."""
-    kinds = ("methods", "allocators", "steps", "proxies", "models", "samplers", "datasets")
+    """List methods, allocators, steps, regimes, proxies, models, samplers or datasets, each with its paper."""
+    kinds = ("methods", "allocators", "steps", "regimes", "proxies", "models", "samplers", "datasets")
     if kind not in kinds:
         raise UserError("KIND", kind or None, "is no list" if kind else "is required", choices=kinds)
     from search.cli.tables import console, plain_table
