@@ -3,6 +3,7 @@
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,8 +52,34 @@ def front(
         console().print(front_table(result.front, dense=result.dense, title=title))
 
 
-def inspect(config: ConfigFile, settings: Settings = None) -> None:
+def inspect(
+    config: ConfigFile,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Measure instead what each group costs when it alone is cut.")
+    ] = False,
+    ratios: Annotated[
+        str | None, typer.Option("--ratios", help="With --sensitivity: fractions to remove. Default: 0.25,0.5,0.75.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="With --sensitivity: what chooses the channels. Default: l2.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --sensitivity: folder for sensitivity.csv and sensitivity.png.")
+    ] = None,
+    settings: Settings = None,
+) -> None:
     """Show groups, MACs and parameters per layer, and what can't be pruned and why."""
+    if sensitivity:
+        from search.cli.sensitivity_tables import show_sensitivity
+
+        return show_sensitivity(config, method=method, ratios=ratios, out=out, settings=settings or ())
+    for name, value in (("--ratios", ratios), ("--method", method), ("--out", out)):
+        if value is not None:
+            raise UserError(name, str(value), "needs --sensitivity")
+    _show_structure(config, settings)
+
+
+def _show_structure(config: Path, settings: list[str] | None) -> None:
     from search.config_file import load_config
 
     loaded = load_config(config, overrides=settings or ())
