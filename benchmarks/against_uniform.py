@@ -28,7 +28,7 @@ from search.export import EXPORT_RECIPE
 from search.flow import prepare, read_run
 from search.front import Front, Measured, hypervolume
 from search.prepare import Prepared, recipe
-from search.run_folder import RunFolder
+from search.run_folder import find_run
 from spaces import Candidate, Choice
 
 SEARCHED = "searched"
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="optimiser steps of the fine-tuning; default: the export's recipe")
     parser.add_argument("--lr", type=float)
     options = parser.parse_args()
-    folder = RunFolder(options.runs_dir / options.run)
+    folder = find_run(options.run, runs=options.runs_dir)
     result = read_run(folder)
     prepared = prepare(result.config, folder=folder.path, say=print)
     changes = {"steps": options.steps, "epochs": None} if options.steps else {}

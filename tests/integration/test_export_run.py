@@ -76,7 +76,13 @@ def test_mlflow_has_it_under_its_budget(result: SearchResult, out: Path, report:
 
 def test_mlflow_away_costs_nothing_but_a_sentence(out: Path, report: ExportReport, tmp_path: Path) -> None:
     nowhere = Registration(
-        uri="http://127.0.0.1:9", experiment="e", runs=tmp_path, model="tiny", search_id="tiny", trial=0, alias="flops-60"
+        uri="http://127.0.0.1:9",
+        experiment="e",
+        runs=tmp_path,
+        model="tiny",
+        search_id="tiny",
+        trial=0,
+        alias="flops-60",
     )
     assert "MLflow did not take the model" in try_register(out, report, nowhere)
 
