@@ -36,7 +36,7 @@ demo: $(STAMP) ## Search for a smaller digits classifier and export the best one
 	@echo "The pruned network:          runs/demo/export/model.safetensors, model.pt2, model.onnx"
 
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
