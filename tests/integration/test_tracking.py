@@ -110,11 +110,11 @@ def test_ui_opens_on_the_view_of_the_run(tracked: tuple[SearchResult, MlflowClie
         url = line.split(": ", 1)[1].strip()
         base, _, fragment = url.partition("/#/")
         assert base.startswith("http://127.0.0.1:")
-        assert f"viewStateShareKey={view_key('tracked')}" in fragment
+        assert f"viewStateShareKey={view_key(result.folder.search_id)}" in fragment
         experiment = fragment.split("/")[1]
         with urllib.request.urlopen(f"{base}/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment}") as answer:
             tags = {tag["key"]: tag["value"] for tag in json.load(answer)["experiment"]["tags"]}
-        assert "deflate;" in tags[f"mlflow.sharedViewState.{view_key('tracked')}"]
+        assert "deflate;" in tags[f"mlflow.sharedViewState.{view_key(result.folder.search_id)}"]
         (parent,) = find(client, "search")
         page = f"{base}/get-artifact?path=pareto/front.csv&run_uuid={parent.info.run_id}"
         with urllib.request.urlopen(page) as answer:
