@@ -96,12 +96,12 @@ def measure_all(
             )
         for seed in range(options.seeds):
             for who, candidate in rivals.items():
-                _, model = evaluator.build(candidate)
+                plan, model = evaluator.build(candidate)
                 generator = candidate_generator(candidate, seed=seed)
                 recalibrate(model, evaluator.task.train, generator=generator)
                 finetune(model, evaluator.task, recipe=settings, generator=generator, teacher=evaluator.dense)
                 counts = prepared.analysis.cost
-                kept = evaluator.build(candidate)[0].counts(prepared.analysis.groups)
+                kept = plan.counts(prepared.analysis.groups)
                 run = Run(
                     who=who,
                     seed=seed,

@@ -7,17 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Inside, `model` is in evaluation mode; afterwards every module has its own train flag again."""
-    flags = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, flag in flags.items():
-            module.training = flag
+from pruners.trace import evaluating
 
 
 @contextmanager
@@ -25,7 +15,7 @@ def cumulative_batch_norms(model: nn.Module) -> Iterator[bool]:
     """Inside, batch norms alone are in train mode, start anew and weigh every batch equally; True if there are any."""
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
-    with evaluation_mode(model):
+    with evaluating(model):
         try:
             for norm in norms:
                 norm.reset_running_stats()

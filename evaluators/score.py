@@ -7,8 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from evaluators.batches import Batches
-from evaluators.modes import cumulative_batch_norms, evaluation_mode, logits_of
+from evaluators.modes import cumulative_batch_norms, logits_of
 from evaluators.split import Split
+from pruners.trace import evaluating
 
 SCORE_BATCH = 250
 
@@ -32,7 +33,7 @@ def accuracy(model: nn.Module, split: Split, *, batch_size: int = SCORE_BATCH) -
     """The score of `model`, which lies on the split's device and is given back as it was."""
     right = torch.zeros((), dtype=torch.int64, device=split.device)
     loss = torch.zeros((), dtype=torch.float64, device=split.device)
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         for images, labels in Batches(split).in_order(batch_size):
             logits = logits_of(model(images)).float()
             right += (logits.argmax(dim=1) == labels).sum()

@@ -9,10 +9,11 @@ from torch.nn import functional
 from evaluators.batches import Batches
 from evaluators.build import build_model, create_model
 from evaluators.load import load_splits, load_test
-from evaluators.modes import evaluation_mode, logits_of
+from evaluators.modes import logits_of
 from evaluators.score import SCORE_BATCH
 from evaluators.specs import DataSpec, ModelSpec, TaskSpec
 from evaluators.split import Split, Splits
+from pruners.trace import evaluating
 from spaces import UserError
 
 __all__ = [
@@ -99,7 +100,7 @@ class Task:
     def teacher_logits(self, teacher: nn.Module) -> Tensor:
         """Logits (N, K) of `teacher` on the whole train split without augmentation; computed once per teacher."""
         if teacher not in self._teacher_logits:
-            with evaluation_mode(teacher), torch.no_grad():
+            with evaluating(teacher), torch.no_grad():
                 parts = [logits_of(teacher(x)).float() for x, _ in Batches(self.train).in_order(SCORE_BATCH)]
             self._teacher_logits = {teacher: torch.cat(parts)}
         return self._teacher_logits[teacher]

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evaluators.batches import Batches, endless_indices
-from evaluators.modes import evaluation_mode, logits_of, seeded
+from evaluators.modes import logits_of, seeded
 from evaluators.recipe import Recipe
 from evaluators.score import Score, accuracy, recalibrate
 from evaluators.task import Task
+from pruners.trace import evaluating
 from spaces import ParetopruneError
 
 __all__ = [
@@ -162,7 +163,7 @@ class Trainer:
         train, recipe = self.task.train, self.recipe
         if train.augment == "none" and recipe.num_steps(len(train)) * recipe.batch_size >= len(train):
             return self.task.teacher_logits(self.teacher)[chosen.to(train.device)]
-        with evaluation_mode(self.teacher), torch.no_grad():
+        with evaluating(self.teacher), torch.no_grad():
             return logits_of(self.teacher(images)).float()
 
     def _optimiser(self) -> torch.optim.SGD:

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from pruners.blocks import removed_blocks
-from pruners.grouped import describe, rebuild, replace_layers
+from pruners.blocks import remove_blocks, removed_blocks
+from pruners.grouped import describe, rebuild
 from spaces import PlanError
 
 
@@ -37,5 +37,4 @@ def rebuild_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Modu
     for name in structure.get("left_out", ()):
         if name not in names:
             raise PlanError(f"the architecture names {name!r}, which this model does not have")
-    replace_layers(model, {name: nn.Identity() for name in structure.get("left_out", ())})
-    return rebuild(model, structure.get("grouped", {}))
+    return rebuild(remove_blocks(model, structure.get("left_out", ())), structure.get("grouped", {}))
