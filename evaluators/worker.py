@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from evaluators.evaluation import Evaluation
-from evaluators.proxy import ProxySpec
+from evaluators.proxy import Proxy, ProxySpec
+from evaluators.rounds import between_by, prune_in_rounds, share_of
 from evaluators.score import Score, accuracy
 from evaluators.specs import TaskSpec
 from evaluators.split import Splits
@@ -66,7 +67,7 @@ class Evaluator:
         return Evaluation(fidelity=fidelity, seed=seed, seconds=clock.total(), timings=clock.parts, **found)
 
     def build(self, candidate: Candidate, *, clock: "_Clock | None" = None) -> tuple[Plan, nn.Module]:
-        """The plan of `candidate` and its small network, with inherited weights, on the device.
+        """The plan of `candidate`, of one round, and its small network, with inherited weights, on the device.
 
         Raises:
             InfeasibleError: no network meets the budget.
@@ -74,7 +75,7 @@ class Evaluator:
         """
         clock = clock or _Clock()
         if candidate.rounds != 1:
-            raise PlanError(f"candidates of more than one round are not supported yet, got {candidate.rounds}")
+            raise PlanError(f"a candidate of {candidate.rounds} rounds needs training between them: build_in_rounds")
         groups, evidence = self._analysis.groups, self._evidence
         with clock.part("plan"):
             plan = plan_before_step(candidate, self._analysis, evidence)
@@ -83,16 +84,41 @@ class Evaluator:
             small = finish(candidate, small, groups=groups, plan=plan, dense=self.dense, evidence=evidence)
         return plan, small.eval()
 
+    def build_in_rounds(
+        self, candidate: Candidate, proxy: Proxy, *, generator: torch.Generator
+    ) -> tuple[Plan, nn.Module]:
+        """The plan and the small network of `candidate`, trained between its cuts as `proxy` would train it.
+
+        Raises:
+            InfeasibleError, PlanError, NonFiniteLossError: as `evaluators.rounds.prune_in_rounds`.
+        """
+        return prune_in_rounds(
+            candidate,
+            self.dense,
+            self.task,
+            analysis=self._analysis,
+            between=between_by(proxy, self.task, generator=generator, teacher=self.dense),
+            generator=generator,
+            evidence=self._evidence,
+        )
+
     def dense_score(self) -> Score:
         """The dense network on the search split: what candidates are compared with."""
         return accuracy(self.dense, self.task.search)
 
     def _measure(self, candidate: Candidate, fidelity: int, seed: int, clock: "_Clock") -> dict[str, Any]:
-        plan, small = self.build(candidate, clock=clock)
+        proxy, generator = (
+            share_of(self._proxies[fidelity], candidate.rounds),
+            candidate_generator(candidate, seed=seed),
+        )
+        if candidate.rounds > 1:
+            with clock.part("rounds"):
+                plan, small = self.build_in_rounds(candidate, proxy, generator=generator)
+        else:
+            plan, small = self.build(candidate, clock=clock)
         costs = self._costs(candidate, plan, small)
         with clock.part("proxy"):
-            generator = candidate_generator(candidate, seed=seed)
-            score = self._proxies[fidelity].run(small, self.task, generator=generator, teacher=self.dense)
+            score = proxy.run(small, self.task, generator=generator, teacher=self.dense)
         if not math.isfinite(score.loss):
             raise NonFiniteLossError(f"the loss on the search split is not finite: {score.loss}")
         return {"status": "complete", "accuracy": score.accuracy, "loss": score.loss, **costs}

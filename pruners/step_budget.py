@@ -40,11 +40,16 @@ def plan_before_step(candidate: Candidate, analysis: Analysis, evidence: Evidenc
     Raises:
         InfeasibleError, PlanError, UserError: as `pruners.make_plan`.
     """
+    return make_plan(channel_candidate(candidate, analysis.cost), priced(candidate, analysis, evidence), evidence)
+
+
+def priced(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> Analysis:
+    """The analysis with what networks cost after the candidate's step, where the step changes that."""
     if candidate.step is not None:
         step: Any = STEPS.build(candidate.step.name, dict(candidate.step.params))
         if hasattr(step, "cost"):
-            analysis = replace(analysis, cost=step.cost(analysis.cost, evidence))
-    return make_plan(channel_candidate(candidate, analysis.cost), analysis, evidence)
+            return replace(analysis, cost=step.cost(analysis.cost, evidence))
+    return analysis
 
 
 def finish(

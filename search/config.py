@@ -42,6 +42,10 @@ class Space(Strict):
     offset: Annotated[float, Field(gt=0, le=0.9, description="largest number added to a group's removed fraction")] = (
         0.25
     )
+    rounds: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=30)], ...],
+        Field(min_length=1, description="in how many cuts, with training between them; several are searched"),
+    ] = (1,)
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
     multiple_of: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -50,6 +54,18 @@ class Space(Strict):
     ratios: Annotated[
         dict[str, tuple[float, float]], Field(description="pattern of group names: bounds of the removed fraction")
     ] = {}
+
+    @field_validator("rounds", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, int) else value
+
+    @field_validator("rounds")
+    @classmethod
+    def _all_different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must be different numbers")
+        return value
 
     @field_validator("include", "exclude", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from search.destination import check_destination
 from search.export import EXPORT_RECIPE, OURS, chosen_formats, export_network
 from search.export_formats import FORMATS
 from search.flow import SearchResult, pick, read_run
+from search.made import make
 from search.prepare import Say, prepare, quiet, recipe
 from search.report import ExportReport
 from search.run_folder import RunFolder, check_resumable, with_overrides
@@ -45,9 +46,11 @@ def export_run(
     member = pick(result, target_flops)
     share = member.macs / result.dense.macs
     progress(f"exporting trial {member.number}: {format_macs(member.macs)} MACs, {share:.1%} of the dense network's")
+    prepared = prepare(config, folder=folder.path, dense_accuracy=result.dense.accuracy, say=progress)
+    in_rounds = member.candidate.rounds > 1
     report = export_network(
-        prepared=prepare(config, folder=folder.path, dense_accuracy=result.dense.accuracy, say=progress),
-        candidate=member.candidate,
+        prepared=prepared,
+        candidate=make(prepared, member.candidate, recipe=settings, say=progress) if in_rounds else member.candidate,
         seed=config.seed,
         recipe=settings,
         out=out,

@@ -1,6 +1,6 @@
 """Networks that are trained before they are cut, or between cuts: a regime, rounds, or both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,12 +10,13 @@ from evaluators.recipe import Recipe
 from evaluators.regime import Regime
 from evaluators.registries import REGIMES
 from evaluators.rounds import prune_in_rounds
+from evaluators.train import finetune
 from evaluators.while_training import prune_while_training
 from evaluators.worker import candidate_generator
 from pruners import Plan
 from search.config import Plugin
 from search.prepare import Prepared, Say, group_rules, quiet
-from spaces import Candidate, ChannelGroup, UserError
+from spaces import Candidate, UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,7 +74,7 @@ def make(
 
     Args:
         prepared: data, dense network and groups; its evidence is not used, because the weights change.
-        candidate: what to make; without a step.
+        candidate: what to make.
         training: before the first cut; None cuts the dense network as it is.
         recipe: of the training between two cuts.
         say: hears of each stage.
@@ -84,9 +85,7 @@ def make(
         NonFiniteLossError: a training diverged.
     """
     generator = candidate_generator(candidate, seed=prepared.config.seed)
-    network, rules = prepared.model, group_rules(prepared.config)
-    if candidate.rounds > 1 and rules.ratios:
-        raise UserError("--rounds", candidate.rounds, "can't keep space.ratios, which hold for one cut; leave one out")
+    network = prepared.model
     if training is not None:
         say(f"training under {training.plugin.name}")
         network = prune_while_training(
@@ -96,21 +95,18 @@ def make(
             candidate=candidate,
             recipe=training.recipe,
             generator=generator,
-            rules=rules,
+            rules=group_rules(prepared.config),
         )
     say("cutting the network" if candidate.rounds == 1 else f"cutting the network in {candidate.rounds} rounds")
-    small, plans = prune_in_rounds(candidate, network, prepared.task, recipe=recipe, generator=generator, rules=rules)
-    plan = composed(prepared.analysis.groups, plans)
+    plan, small = prune_in_rounds(
+        candidate,
+        network,
+        prepared.task,
+        analysis=prepared.analysis,
+        between=lambda cut: finetune(cut, prepared.task, recipe=recipe, generator=generator),
+        generator=generator,
+    )
     return Made(candidate=candidate, plan=plan, network=small, before=_before(candidate, training, recipe))
-
-
-def composed(groups: Sequence[ChannelGroup], plans: Sequence[Plan]) -> Plan:
-    """One plan over the first network's groups that keeps what all rounds keep."""
-    kept = {group.name: tuple(range(group.width)) for group in groups}
-    for plan in plans:
-        for name, indices in plan:
-            kept[name] = tuple(kept[name][index] for index in indices)
-    return Plan.of(kept)
 
 
 def _before(candidate: Candidate, training: RegimeTraining | None, recipe: Recipe) -> dict[str, Any]:

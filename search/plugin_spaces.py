@@ -51,6 +51,7 @@ def build_space(config: Config, *, groups: Sequence[ChannelGroup], budget: Budge
         steps=_plugin_spaces(registries.STEPS, asked.steps, preset=asked.preset),
         places=tuple(places),
         offset=asked.offset,
+        rounds=asked.rounds,
     )
 
 

@@ -44,6 +44,7 @@ class Space:
         steps: changes after pruning; where there are any, none at all is a choice too.
         places: groups or stages whose removed fraction gets an offset of its own.
         offset: offsets lie in [-offset, offset].
+        rounds: in how many cuts, with training between them, a network may be made; the first one is the default.
     """
 
     low_macs: int
@@ -54,12 +55,15 @@ class Space:
     steps: tuple[PluginSpace, ...] = ()
     places: tuple[str, ...] = ()
     offset: float = 0.25
+    rounds: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         if not 0 < self.low_macs <= self.high_macs <= self.dense_macs:
             raise ValueError(f"a space needs 0 < low <= high <= dense MACs, got {self.low_macs}, {self.high_macs}")
         if not self.allocators or not self.methods:
             raise ValueError("a space needs an allocator and a method")
+        if not self.rounds or min(self.rounds) < 1 or len(set(self.rounds)) < len(self.rounds):
+            raise ValueError(f"a space needs different numbers of rounds, each at least 1, got {self.rounds}")
 
     def decode(self, suggest: Suggest) -> Candidate:
         """The candidate that the values of `suggest` describe; only the parameters that it needs are asked for."""
@@ -69,7 +73,12 @@ class Space:
         domain = Float(low=-self.offset, high=self.offset)
         offsets = tuple((place, float(suggest(f"offset.{place}", domain))) for place in sorted(self.places))
         return Candidate(
-            budget_macs=self._decode_budget(suggest), allocator=allocator, method=method, step=step, offsets=offsets
+            budget_macs=self._decode_budget(suggest),
+            allocator=allocator,
+            method=method,
+            step=step,
+            offsets=offsets,
+            rounds=self._decode_rounds(suggest),
         )
 
     def encode(self, candidate: Candidate) -> dict[str, Value]:
@@ -91,6 +100,10 @@ class Space:
                 params |= _encode_params("step", self.steps, candidate.step)
         elif candidate.step:
             raise ValueError(f"step {candidate.step.name!r} is not in this space")
+        if candidate.rounds not in self.rounds:
+            raise ValueError(f"{candidate.rounds} rounds are not in this space: {self.rounds}")
+        if len(self.rounds) > 1:
+            params["rounds"] = candidate.rounds
         offsets = dict(candidate.offsets)
         if unknown := set(offsets) - set(self.places):
             raise ValueError(f"no offset here for {sorted(unknown)}")
@@ -115,7 +128,9 @@ class Space:
 
     def _plain(self, budget_macs: int, allocator: Choice, method: Choice) -> Candidate:
         offsets = tuple((place, 0.0) for place in sorted(self.places))
-        return Candidate(budget_macs=budget_macs, allocator=allocator, method=method, offsets=offsets)
+        return Candidate(
+            budget_macs=budget_macs, allocator=allocator, method=method, offsets=offsets, rounds=self.rounds[0]
+        )
 
     def _anchor_budgets(self) -> list[int]:
         """The middle, both ends and the quarters of the range, evenly spaced in the logarithm."""
@@ -129,6 +144,9 @@ class Space:
         domain = Float(low=self.low_macs / self.dense_macs, high=self.high_macs / self.dense_macs, log=True)
         macs = round(float(suggest("budget", domain)) * self.dense_macs)
         return min(max(macs, self.low_macs), self.high_macs)
+
+    def _decode_rounds(self, suggest: Suggest) -> int:
+        return int(suggest("rounds", Categorical(choices=self.rounds))) if len(self.rounds) > 1 else self.rounds[0]
 
     def _decode_step(self, suggest: Suggest) -> Choice | None:
         if not self.steps:

@@ -9,18 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from evaluators.artifact import load_slim
-from pruners import Plan, count_macs
-from search.made import composed
-from spaces import ChannelGroup
+from pruners import count_macs
 from tests.integration.test_cli import call, write
 
 SHORT: dict[str, Any] = {"train": {"steps": 10}, "finetune": {"steps": 4}}
-
-
-def test_rounds_are_one_plan_over_the_dense_groups() -> None:
-    groups = (ChannelGroup(name="a", width=6, slices=()), ChannelGroup(name="b", width=2, slices=()))
-    plans = (Plan.of({"a": (1, 2, 4, 5), "b": (0, 1)}), Plan.of({"a": (0, 3)}))
-    assert composed(groups, plans) == Plan.of({"a": (1, 5), "b": (0, 1)})
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def spaces(drawer: st.DrawFn) -> Space:
         methods=drawer(st.sampled_from([(L1,), (L1, FPGM), (FPGM,)])),
         steps=drawer(st.sampled_from([(), (STEP,)])),
         places=drawer(st.sampled_from([(), ("b", "a"), ("32x32",)])),
+        rounds=drawer(st.sampled_from([(1,), (3,), (1, 2, 3)])),
     )
 
 
@@ -111,6 +112,7 @@ def test_published_defaults_outside_their_domain_are_moved_inside() -> None:
         Candidate(budget_macs=50, allocator=Choice.of("uniform"), method=Choice.of("l1"), offsets=(("z", 0.1),)),
         Candidate(budget_macs=50, allocator=Choice.of("uniform"), method=Choice.of("l1"), step=Choice.of("regroup")),
         Candidate(budget_macs=50, allocator=Choice.of("clr", {"mode": "early"}), method=Choice.of("l1")),
+        Candidate(budget_macs=50, allocator=Choice.of("uniform"), method=Choice.of("l1"), rounds=2),
     ],
 )
 def test_candidates_outside_the_space_are_refused(candidate: Candidate) -> None:
