@@ -1,11 +1,13 @@
 """The front for people: an interactive page that works offline, a picture, a table."""
 
 import csv
+import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from search.combinations import COLUMNS, cells, combinations
 from search.front import Dense, Front, Measured
 from search.targets import format_macs
 
@@ -22,7 +24,8 @@ def write_pages(
     """
     others = _others(front, measured)
     page, picture, table, data = (folder / f"front.{kind}" for kind in ("html", "png", "csv", "json"))
-    page.write_text(front_page(front, others, title=title, dense=dense), encoding="utf-8")
+    text = front_page(front, others, title=title, dense=dense)
+    page.write_text(text.replace("</body>", combinations_section(front, measured) + "</body>"), encoding="utf-8")
     save_picture(picture, front, others, title=title, dense=dense)
     rows = front.rows()
     with table.open("w", newline="", encoding="utf-8") as file:
@@ -61,6 +64,21 @@ def front_page(front: Front, others: Sequence[Measured], *, title: str, dense: D
         margin={"l": 70, "r": 30, "t": 90, "b": 60},
     )
     return str(figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}))
+
+
+def combinations_section(front: Front, measured: Sequence[Measured]) -> str:
+    """Which combinations of plugins the front is made of, as an HTML table."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in cells(combinations(front, measured))
+    )
+    return (
+        f'<section style="margin: 1em 70px; font: 14px Inter, Helvetica, Arial, sans-serif; color: {_INK}">'
+        f"<style>section table {{border-collapse: collapse}} section th, section td {{text-align: left; "
+        f"padding: 4px 16px 4px 0; border-bottom: 1px solid {_GRID}}}</style>"
+        f"<h2>What the front is made of</h2><table><tr>{head}</tr>{rows}</table></section>"
+    )
 
 
 def save_picture(path: Path, front: Front, others: Sequence[Measured], *, title: str, dense: Dense) -> None:

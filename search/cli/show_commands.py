@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from spaces import UserError
 
 if TYPE_CHECKING:
     from pruners import Analysis
+    from search.flow import SearchResult
 
 
 class Format(StrEnum):
@@ -26,20 +28,22 @@ class Format(StrEnum):
 def front(
     run: Run,
     form: Annotated[Format, typer.Option("--format", help="table, json or csv.")] = Format.table,
+    combined: Annotated[
+        bool,
+        typer.Option("--combinations", help="Which allocators, methods and steps are on it, instead of its members."),
+    ] = False,
     runs: RunsDir = RUNS,
 ) -> None:
     """Print the Pareto front of a run, finished or not."""
-    import csv
-
     from search.flow import read_run
     from search.run_folder import find_run
 
     result = read_run(find_run(run, runs=runs))
+    if combined:
+        return _show_combinations(result, form)
     rows = result.front.rows()
     if form is Format.csv:
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else ["trial"])
-        writer.writeheader()
-        writer.writerows(rows)
+        _print_csv(rows, empty="trial")
     elif form is Format.json:
         dense = {"macs": result.dense.macs, "params": result.dense.params, "accuracy": result.dense.accuracy}
         hypervolume = result.front.hypervolume()
@@ -50,6 +54,33 @@ def front(
 
         title = f"Pareto front of {result.folder.name}"
         console().print(front_table(result.front, dense=result.dense, title=title))
+
+
+def _show_combinations(result: "SearchResult", form: Format) -> None:
+    from dataclasses import asdict
+
+    from search.combinations import combinations, tallies
+
+    found = combinations(result.front, result.measured)
+    rows = [asdict(item) for item in found]
+    if form is Format.csv:
+        return _print_csv(rows, empty="allocator")
+    if form is Format.json:
+        each = [asdict(tally) for tally in tallies(result.front, result.measured)]
+        return typer.echo(json.dumps({"run": result.folder.name, "combinations": rows, "plugins": each}, indent=1))
+    from search.cli.tables import combinations_tables, console
+
+    for table in combinations_tables(result.front, result.measured):
+        console().print(table)
+
+
+def _print_csv(rows: Sequence[Mapping[str, object]], *, empty: str) -> None:
+    """Rows under their keys; without any, the first key alone."""
+    import csv
+
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]) if rows else [empty])
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def inspect(

@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.front import Dense, Front
+from search.combinations import COLUMNS, NUMBERS, cells, combinations, tallies
+from search.front import Dense, Front, Measured
 from search.targets import format_macs
 
 
@@ -61,6 +62,16 @@ def plain_table(
     for row in rows:
         table.add_row(*map(str, row))
     return table
+
+
+def combinations_tables(front: Front, measured: Sequence[Measured]) -> tuple[Table, Table]:
+    """Which combinations reach the front, and how often every plugin was tried."""
+    counted = tallies(front, measured)
+    rows = [(tally.kind, tally.name, tally.on_front, tally.tried) for tally in counted]
+    return (
+        plain_table("Combinations on the front", COLUMNS, cells(combinations(front, measured)), right=NUMBERS),
+        plain_table("\nEach of them alone", ("kind", "name", "on the front", "tried"), rows, right=(2, 3)),
+    )
 
 
 def _thinned(members: Sequence[Any], limit: int | None) -> Sequence[Any]:

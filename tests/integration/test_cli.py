@@ -200,6 +200,9 @@ def test_search_front_and_export_in_a_row(tmp_path: Path) -> None:
     assert [row["macs"] for row in rows] == [str(item["macs"]) for item in data["front"]]
     assert 0 < data["hypervolume"] < 1
     assert "accuracy %" in call("front", runs / "row").stdout
+    combined = json.loads(call("front", runs / "row", "--combinations", "--format", "json").stdout)
+    assert sum(item["on_front"] for item in combined["combinations"]) == len(data["front"])
+    assert "Combinations on the front" in call("front", runs / "row", "--combinations").stdout
 
     again = call("search", write(tmp_path), "--runs-dir", runs, "--name", "row")
     assert again.exit_code == 2
