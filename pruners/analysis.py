@@ -8,6 +8,7 @@ from torch import nn
 
 from pruners.cost import CostModel
 from pruners.grouping import DenseReason, Grouping, find_groups, producers
+from pruners.latency import LatencyModel
 from pruners.proof import unproven
 from pruners.rules import GroupRules, bounded_groups, excluded
 from pruners.trace import trace
@@ -22,11 +23,13 @@ class Analysis:
         groups: proven channel groups in the order of the forward pass.
         dense: what stays as it is, and why.
         cost: MACs and parameters of any vector of widths over `groups`.
+        latency: milliseconds likewise, with the most that are allowed; None where nothing was measured.
     """
 
     groups: tuple[ChannelGroup, ...]
     dense: tuple[DenseReason, ...]
     cost: CostModel
+    latency: LatencyModel | None = None
 
 
 def analyse(model: nn.Module, example_input: Any, *, rules: GroupRules | None = None) -> Analysis:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pruners.analysis import Analysis
-from pruners.budget import fit, rounded_widths
+from pruners.budget import fit, rounded_widths, within_budgets
 from pruners.cost import FloatArray
 from pruners.evidence import Evidence
 from pruners.plan import Plan
@@ -19,7 +19,7 @@ BISECTIONS = 24
 
 
 def make_plan(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> Plan:
-    """The channels that a candidate keeps: its MACs are at most its budget and no channel more would fit.
+    """The channels that a candidate keeps: within the budgets of MACs and latency; no channel more would fit.
 
     Raises:
         InfeasibleError: no network in reach meets the budget.
@@ -28,7 +28,7 @@ def make_plan(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> P
     """
     groups = analysis.groups
     ratios = solved_ratios(candidate, analysis, evidence) + offset_vector(candidate, groups)
-    kept = fit(ratios, groups, analysis.cost, budget_macs=candidate.budget_macs)
+    kept = fit(ratios, groups, analysis.cost, budget_macs=candidate.budget_macs, latency=analysis.latency)
     method = METHODS.build(candidate.method.name, dict(candidate.method.params))
     return Plan.of(
         {group.name: choose(method, group, int(count), evidence) for group, count in zip(groups, kept, strict=True)}
@@ -36,16 +36,17 @@ def make_plan(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> P
 
 
 def solved_ratios(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> FloatArray:
-    """Removed fractions of the candidate's allocator, shape (num_groups,), its scalar bisected to the budget."""
+    """Removed fractions of the candidate's allocator, shape (num_groups,), its scalar bisected to the budgets."""
     allocator: Any = ALLOCATORS.build(candidate.allocator.name, dict(candidate.allocator.params))
-    groups, cost = analysis.groups, analysis.cost
+    groups = analysis.groups
+    meets = within_budgets(analysis.cost, analysis.latency, budget_macs=candidate.budget_macs)
     if allocator.scalar is None or allocator.scalar in dict(candidate.allocator.params):
         return _checked(allocator.ratios(groups, evidence), candidate)
     low, high = allocator.scalar_range
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         ratios = _checked(replace(allocator, **{allocator.scalar: middle}).ratios(groups, evidence), candidate)
-        within = int(cost.macs(rounded_widths(ratios, groups))[0]) <= candidate.budget_macs
+        within = bool(meets(rounded_widths(ratios, groups)[None])[0])
         low, high = (low, middle) if within else (middle, high)
     return _checked(replace(allocator, **{allocator.scalar: high}).ratios(groups, evidence), candidate)
 

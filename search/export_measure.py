@@ -17,8 +17,8 @@ from evaluators.split import Split
 from evaluators.task import Task
 from evaluators.train import accuracy
 from pruners import count
+from pruners.timing import Latency, device_name, measure_latency
 from search.export_formats import FORMATS, Exported
-from search.latency import Latency, measure_latency
 from search.report import Measurement
 
 LATENCY_BATCHES = {"cuda": (1, 256)}
@@ -59,7 +59,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "device": device_name(device),
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "threads": torch.get_num_threads(),
     }
@@ -86,11 +86,3 @@ def _version() -> str:
         return metadata.version("paretoprune")
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _processor() -> str:
-    """The processor's name, as far as the platform tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

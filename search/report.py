@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from search.latency import Latency
+from pruners.timing import Latency
 
 MADE_BY = "paretoprune"
 
