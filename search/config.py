@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from search.targets import Target
+from search.targets import LatencyTarget, Target
 
 
 class Strict(BaseModel):
@@ -80,6 +80,16 @@ class Halving(Strict):
     similar: Annotated[float, Field(gt=0, description="trials compete whose MACs differ by at most this share")] = 0.1
 
 
+class Latency(Strict):
+    """Milliseconds of a forward pass: predicted from a table of measured layers."""
+
+    table: Annotated[
+        str | None, Field(description="of `paretoprune latency`; null measures here, once, for the run's folder")
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, description="of a table that is measured here")] = 1
+    objective: Annotated[bool, Field(description="search three objectives: accuracy, MACs and latency")] = False
+
+
 class Tracking(Strict):
     """MLflow, a view of the study."""
 
@@ -110,6 +120,7 @@ class Config(Strict):
     weights: str | None = None
     data: Annotated[Plugin, BeforeValidator(lambda value: _plugin(value))]
     target_flops: str = "0.3:0.8"
+    target_latency: str | None = None
     trials: Annotated[int, Field(ge=1)] = 60
     name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -119,6 +130,7 @@ class Config(Strict):
         Plugin(name="recalibrate", params={"num_samples": 1024}),
     )
     halving: Halving = Halving()
+    latency: Latency = Latency()
     sampler: Annotated[Plugin, BeforeValidator(lambda value: _plugin(value))] = Plugin(name="tpe")
     storage: Annotated[
         str | None, Field(description="an Optuna storage URL; null: a journal file in the run's folder")
@@ -131,7 +143,7 @@ class Config(Strict):
         dict[str, Any], Field(description="recipe of the dense network's training where there are no weights")
     ] = {}
 
-    @field_validator("target_flops", mode="before")
+    @field_validator("target_flops", "target_latency", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -140,6 +152,16 @@ class Config(Strict):
     def target(self) -> Target:
         """The compute budget."""
         return Target.parse(self.target_flops)
+
+    @property
+    def latency_target(self) -> LatencyTarget | None:
+        """The latency budget, if there is one."""
+        return None if self.target_latency is None else LatencyTarget.parse(self.target_latency)
+
+    @property
+    def wants_latency(self) -> bool:
+        """Whether latencies are predicted: for a budget, as an objective, or because there is a table."""
+        return self.target_latency is not None or self.latency.objective or self.latency.table is not None
 
     @property
     def model_weights(self) -> str | None:

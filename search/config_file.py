@@ -8,12 +8,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from search.config import Config, Plugin, as_plugin
-from search.targets import Target
+from search.targets import LatencyTarget, Target
 from search.yaml_text import read_yaml
 from spaces import UserError
 from spaces.errors import nearest
 
-PATH_KEYS = ("weights", "model.weights", "data.path")
+PATH_KEYS = ("weights", "model.weights", "data.path", "latency.table")
 
 
 def load_config(path: str | Path, *, overrides: Sequence[str] = ()) -> Config:
@@ -66,6 +66,8 @@ def parse_config(data: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         raise _to_user_error(error) from error
     Target.parse(config.target_flops)
+    if config.target_latency is not None:
+        LatencyTarget.parse(config.target_latency)
     if config.weights is not None and config.model.weights is not None:
         raise UserError("weights", config.weights, "is also given as model.weights; keep one of the two")
     return config

@@ -1,67 +1,93 @@
-"""How long two networks take, measured side by side so that a busy machine slows both alike."""
+"""Latency tables as files: read what a user or an earlier start of the run has measured, or measure and keep it."""
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import median
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from pruners import Analysis
+from pruners.latency import FORMAT, LatencyModel, LatencyTable
+from pruners.latency_measure import measure_table
+from search.config import Config
+from spaces import UserError
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Median over `num_runs` forward passes of a batch.
+KEY = "latency.table"
 
-    Attributes:
-        batch_size: images per pass.
-        milliseconds: per pass; lower is better.
-        num_runs: passes that were timed.
+
+def read_table(path: Path) -> LatencyTable:
+    """The table in a file.
+
+    Raises:
+        UserError: it is missing, no table, or one that makes no sense.
     """
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(KEY, str(path), f"can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(KEY, str(path), f"is not JSON: {error}") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise UserError(KEY, str(path), "is no latency table; `paretoprune latency CONFIG --out FILE` measures one")
+    try:
+        return TypeAdapter(LatencyTable).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        rule = first["msg"].removeprefix("Value error, ")
+        raise UserError(KEY, str(path), f"{place}: {rule}" if place else rule) from error
 
-    batch_size: int
-    milliseconds: float
-    num_runs: int
+
+def write_table(table: LatencyTable, path: Path) -> None:
+    """Keep a table as JSON.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(table.to_dict(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError("--out", str(path), f"can't be written: {error.strerror}") from error
 
 
-def measure_latency(
-    models: Mapping[str, nn.Module], batch: Tensor, *, seconds: float = 3.0, min_runs: int = 10, max_runs: int = 200
-) -> dict[str, Latency]:
-    """The latency of each network on the same batch; passes alternate between the networks.
+def latency_model(
+    config: Config,
+    model: nn.Module,
+    example: Tensor,
+    analysis: Analysis,
+    *,
+    kept: Path | None,
+    say: Callable[[str], None],
+) -> LatencyModel | None:
+    """The predictions that a search steers by; None where it is not asked to.
 
     Args:
-        models: in evaluation mode, on the batch's device.
-        batch: (B, C, H, W).
-        seconds: stop after about this long in all, once every network has run `min_runs` times.
-        min_runs: timed passes per network at the least, however long they take.
-        max_runs: and at the most.
+        config: of the run.
+        model: the dense network, which is measured where there is no table.
+        example: one image (1, C, H, W), where the network is.
+        analysis: of the network.
+        kept: the run's own copy of its table: read if it is there, else written; None keeps none.
+        say: hears of each stage.
+
+    Raises:
+        UserError: the table can't be used.
+        InfeasibleError: the budget is out of reach; the message has the range.
     """
-    times: dict[str, list[float]] = {name: [] for name in models}
-    with torch.inference_mode():
-        for _ in range(3):  # first passes allocate memory and choose algorithms
-            for model in models.values():
-                _timed(model, batch)
-        started = time.perf_counter()
-        for run in range(max_runs):
-            if run >= min_runs and time.perf_counter() - started > seconds:
-                break
-            for name, model in models.items():
-                times[name].append(_timed(model, batch))
-    return {
-        name: Latency(batch_size=len(batch), milliseconds=1000 * median(values), num_runs=len(values))
-        for name, values in times.items()
-    }
-
-
-def _timed(model: nn.Module, batch: Tensor) -> float:
-    """Seconds of one pass; a GPU is waited for, since its work goes on after the call returns."""
-    _wait(batch.device)
-    started = time.perf_counter()
-    model(batch)
-    _wait(batch.device)
-    return time.perf_counter() - started
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if not config.wants_latency:
+        return None
+    if kept is not None and kept.is_file():
+        table = read_table(kept)
+    elif config.latency.table is not None:
+        table = read_table(Path(config.latency.table))
+    else:
+        table = measure_table(model, example, analysis, batch_size=config.latency.batch_size, say=say)
+    found = LatencyModel(table, analysis.groups, analysis.cost)
+    target = config.latency_target
+    if target is not None:
+        found = found.limited(target.resolve(dense_ms=found.dense_ms, smallest_ms=found.smallest_ms))
+    if kept is not None and not kept.is_file():
+        write_table(table, kept)
+    return found

@@ -1,4 +1,4 @@
-"""Compute budgets as people write them: 0.45, 45%, 55M, 1.2G, 0.3:0.8, 30M:80M."""
+"""Budgets as people write them: 0.45, 45%, 55M, 1.2G, 0.3:0.8, 30M:80M of compute; 3ms, 0.5 of latency."""
 
 import math
 import re
@@ -8,6 +8,9 @@ from spaces import InfeasibleError, UserError
 
 _AMOUNT = re.compile(r"(?P<number>\d+(?:[._]\d+)*(?:[eE][+-]?\d+)?|\.\d+)\s*(?P<unit>[%KMGT]?)", re.IGNORECASE)
 _UNITS = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_DURATION = re.compile(r"(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>ms|us|s|%|)", re.IGNORECASE)
+_MILLISECONDS = {"s": 1e3, "ms": 1.0, "us": 1e-3}
+_LATENCY_RULE = "must be a time (3ms, 800us, 0.2s) or a fraction of the dense network's (0.5, 50%)"
 _RULE = "must be a fraction of the dense network (0.45, 45%), MACs (55M, 1.2G), or a range of either (0.3:0.8)"
 
 
@@ -79,6 +82,58 @@ class Budget:
     def is_pinned(self) -> bool:
         """Whether every candidate has the same budget."""
         return self.low_macs == self.high_macs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyTarget:
+    """The most milliseconds of a forward pass, or a share in (0, 1] of the dense network's."""
+
+    value: float
+    is_fraction: bool
+    text: str
+
+    @classmethod
+    def parse(cls, value: object, *, key: str = "target_latency") -> "LatencyTarget":
+        """Read 3ms, 800us, 0.2s, 0.5 or 50%.
+
+        Raises:
+            UserError: the text is none of these.
+        """
+        text = str(value).strip()
+        match = _DURATION.fullmatch(text)
+        if match is None or isinstance(value, bool):
+            raise UserError(key, value, _LATENCY_RULE)
+        number, unit = float(match["number"]), match["unit"].lower()
+        if unit in _MILLISECONDS:
+            found = cls(value=number * _MILLISECONDS[unit], is_fraction=False, text=text)
+        else:
+            found = cls(value=number / 100 if unit == "%" else number, is_fraction=True, text=text)
+        if not found.value > 0:
+            raise UserError(key, value, "must be above zero")
+        if found.is_fraction and found.value > 1:
+            raise UserError(key, value, f"{_LATENCY_RULE}; above 1 it needs a unit")
+        return found
+
+    def milliseconds(self, dense_ms: float) -> float:
+        """What this allows beside a dense network that takes `dense_ms`."""
+        return self.value * dense_ms if self.is_fraction else self.value
+
+    def resolve(self, *, dense_ms: float, smallest_ms: float, key: str = "target_latency") -> float:
+        """The budget in milliseconds of one network.
+
+        Raises:
+            InfeasibleError: it lies above the dense network or below the smallest reachable one.
+        """
+        limit = self.milliseconds(dense_ms)
+        if smallest_ms <= limit <= dense_ms:
+            return limit
+        side = "more than the dense network takes" if limit > dense_ms else "less than the smallest reachable one takes"
+        low = math.ceil(1000 * smallest_ms / dense_ms) / 1000
+        rule = (
+            f"is {limit:.3g} ms, {side}; reachable here: {low:g} to 1 of dense, "
+            f"{math.ceil(1000 * smallest_ms) / 1000:g} to {math.floor(1000 * dense_ms) / 1000:g} ms"
+        )
+        raise InfeasibleError(key, self.text, rule)
 
 
 def format_macs(macs: float) -> str:

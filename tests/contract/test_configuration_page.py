@@ -24,7 +24,7 @@ def test_every_key_is_there() -> None:
     page = written()
     config = parse_config({key: page[key] for key in CHOSEN}).model_dump(mode="json")
     assert page.keys() == config.keys()
-    for key in ("space", "halving", "tracking", "workers"):
+    for key in ("space", "halving", "latency", "tracking", "workers"):
         assert page[key].keys() == config[key].keys()
 
 
