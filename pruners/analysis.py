@@ -1,5 +1,6 @@
 """Everything that a search needs to know of a network before it cuts: proven groups, what stays dense, exact cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import nn
 from pruners.cost import CostModel
 from pruners.grouping import DenseReason, Grouping, find_groups, producers
 from pruners.latency import LatencyModel
-from pruners.proof import unproven
+from pruners.proof import prove
 from pruners.rules import GroupRules, bounded_groups, excluded
 from pruners.trace import trace
 from spaces import ChannelGroup
@@ -46,12 +47,13 @@ def analyse(model: nn.Module, example_input: Any, *, rules: GroupRules | None = 
     found = find_groups(record := trace(model, example_input))
     rules = rules or GroupRules()
     chosen = _without(found, excluded(found.groups, rules))
-    proven = _without(chosen, unproven(model, chosen.groups, example_input))
-    limited = replace(proven, groups=bounded_groups(proven.groups, rules))
+    verdict = prove(model, chosen.groups, example_input)
+    proven = _without(chosen, verdict.reasons)
+    limited = replace(proven, groups=bounded_groups(verdict.groups, rules))
     return Analysis(groups=limited.groups, dense=limited.dense, cost=CostModel(record, limited))
 
 
-def _without(grouping: Grouping, reasons: dict[str, str]) -> Grouping:
+def _without(grouping: Grouping, reasons: Mapping[str, str]) -> Grouping:
     """The grouping with the named groups left dense for the given reasons."""
     if not reasons:
         return grouping

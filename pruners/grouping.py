@@ -146,7 +146,7 @@ def _build(trace: Trace, units: Mapping[int, Mapping[Place, list[int]]], members
     ordered = sorted(members, key=lambda unit: units[unit][name][0])
     places = sorted({place for unit in members for place in units[unit]}, key=lambda place: trace.axes[place].first)
     same: dict[Positions, Positions] = {}  # equal lists are one object, whose arrays are then built once
-    slices = tuple(
+    pieces = tuple(
         Slice(
             tensor=place[0],
             axis=place[1],
@@ -155,7 +155,13 @@ def _build(trace: Trace, units: Mapping[int, Mapping[Place, list[int]]], members
         )
         for place in places
     )
-    return ChannelGroup(name=module_of(name[0]), width=len(members), slices=slices, stage=trace.stages.get(name[0], ""))
+    return ChannelGroup(
+        name=module_of(name[0]),
+        width=len(members),
+        slices=tuple(piece for piece in pieces if piece.role != "record"),
+        records=tuple(piece for piece in pieces if piece.role == "record"),
+        stage=trace.stages.get(name[0], ""),
+    )
 
 
 def producers(group: ChannelGroup) -> tuple[str, ...]:

@@ -16,12 +16,14 @@ from torch import Tensor
 from spaces.group import Role
 
 CONSTANT = 0
+RECORD = -1
+"""In place of an axis: the nodes belong to a number that counts channels, not to a tensor."""
 IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """One axis of one tensor and the first of its `size` consecutive nodes."""
+    """One axis of one tensor, or one number (axis RECORD), and the first of its `size` consecutive nodes."""
 
     tensor: str
     axis: int

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pruners.borders import border, divided, heads_among, numbers_here, sliced
 from pruners.sections import balance
 from pruners.tracer import Call, Info, Tracer, compact, core, tensors_in, varies
 
@@ -14,7 +15,8 @@ aten = torch.ops.aten
 
 def move(tracer: Tracer, call: Call) -> None:
     """Operators that only move data are applied to the labels as they are."""
-    infos = [info for tensor in tensors_in([call.args, call.kwargs]) if (info := tracer.info(tensor)) is not None]
+    moved = [tensor for tensor in tensors_in([call.args, call.kwargs]) if tensor.is_floating_point()]  # no indices
+    infos = [info for tensor in moved if (info := tracer.info(tensor)) is not None]
     if len(infos) == 1 and infos[0].parameter:
         arrays = {axis: _apply(call, _always(array)) for axis, array in infos[0].arrays.items()}
         _store_parameter_views(tracer, call.out, arrays)
@@ -22,6 +24,19 @@ def move(tracer: Tracer, call: Call) -> None:
     result = _apply(call, tracer.labels)
     for out, labels in zip(tensors_in(call.out), tensors_in(result), strict=True):
         tracer.set_labels(out, labels)
+
+
+def slice_of(tracer: Tracer, call: Call) -> None:
+    """A slice of channels may end where a number of its module's says."""
+    move(tracer, call)
+    info = tracer.info(call.args[0])
+    if info is None or info.parameter:
+        return
+    labels, dim = info.arrays[0], call.argument("dim", 0) % call.args[0].dim()
+    if varies(labels, dim) and call.out.size(dim) < labels.size(dim) and call.argument("step", 1) == 1:
+        start = call.argument("start") or 0
+        start = start if start >= 0 else start + labels.size(dim)
+        sliced(tracer, labels, dim=dim, ends=(start, start + call.out.size(dim)))
 
 
 def view(tracer: Tracer, call: Call) -> None:
@@ -33,9 +48,18 @@ def view(tracer: Tracer, call: Call) -> None:
         return
     for dims in unfolded(call.args[0].shape, call.out.shape):
         changing = [dim for dim in dims if varies(out, dim)]
+        heads = heads_among(tracer, out, changing) if len(changing) > 1 else None
+        if heads is not None:  # whole heads go: their channels get one label
+            whole = tracer.per_channel(out, heads)
+            border(tracer, whole)
+            tracer.set_labels(call.out, whole.view([-1] + [1] * (out.dim() - heads - 1)))
+            return
         for dim in changing[:-1]:
             tracer.ledger.hint(core(out)[0], "a view unfolds the channels into rows that must stay alike")
             tracer.ledger.tie_along(core(out)[0], dim)
+    for dim in range(out.dim()):
+        if varies(out, dim) and out.size(dim) in numbers_here(tracer).values():
+            border(tracer, tracer.per_channel(out, dim))
 
 
 def unfolded(before: Sequence[int], after: Sequence[int]) -> Iterator[list[int]]:
@@ -58,11 +82,14 @@ def split(tracer: Tracer, call: Call) -> None:
     move(tracer, call)
     sections = [labels for out in call.out if (labels := tracer.labels(out)) is not None]
     info = tracer.info(call.args[0])
-    if info is None or info.parameter or len({section.shape for section in sections}) != 1:
+    if info is None or info.parameter or len(sections) < 2:
         return
     dim = call.argument("dim", 0) % call.args[0].dim()
-    if len(sections) > 1 and any(varies(section, dim) for section in sections):
-        balance(tracer.ledger, [tracer.per_channel(section, dim) for section in sections])
+    if any(varies(section, dim) for section in sections):
+        channels = [tracer.per_channel(section, dim) for section in sections]
+        if len({section.shape for section in sections}) == 1:
+            balance(tracer.ledger, channels)
+        divided(tracer, channels)
 
 
 def _always(array: Tensor) -> Callable[[Tensor], Tensor | None]:

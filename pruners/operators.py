@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pruners.moves import constant, move, pad, same, split, view
+from pruners.moves import constant, move, pad, same, slice_of, split, view
 from pruners.norms import NORM_RULES
 from pruners.products import PRODUCT_RULES, fixed, macs_of
 from pruners.tracer import Call, Rule, Tracer, compact, core, freeze_call, tensors_in, varies
@@ -199,7 +199,7 @@ def _packets(names: str) -> list[Any]:
 TABLE: dict[Any, Rule] = {
     **dict.fromkeys(
         _packets(
-            "permute transpose t slice select squeeze unsqueeze expand cat stack "
+            "permute transpose t select squeeze unsqueeze expand cat stack "
             "unbind narrow flip roll index_select index repeat as_strided unfold pixel_shuffle "
             "pixel_unshuffle channel_shuffle native_channel_shuffle movedim tile"
         ),
@@ -237,6 +237,7 @@ TABLE: dict[Any, Rule] = {
         _packets("mean sum amax amin var std max min var_mean std_mean linalg_vector_norm logsumexp"), reduce
     ),
     **dict.fromkeys(_packets("_softmax _log_softmax _safe_softmax"), softmax),
+    aten.slice: slice_of,
     aten.constant_pad_nd: pad,
     aten.glu: gated,
     **NORM_RULES,

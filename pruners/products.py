@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
+from pruners.borders import border, counts_heads
 from pruners.tracer import Call, Info, Rule, Tracer, core, freeze_call, tensors_in, varies
 
 aten = torch.ops.aten
@@ -44,6 +45,8 @@ def convolution(tracer: Tracer, call: Call) -> None:
         freeze_call(tracer, call, "convolution with weights computed in the forward pass")
         fixed(tracer, call, "convolution", "conv")
         return
+    if groups > 1 and groups == features.size(1) and labels is not None:  # functional code may name their number
+        border(tracer, tracer.per_channel(labels, 1))
     name = _owner(tracer, weight)
     if labels is None:
         labels = _fixed(1).view([1] * features.dim()).expand(features.shape)
@@ -167,9 +170,51 @@ def _token_mixing(tracer: Tracer, call: Call, labels: Tensor, layer: str) -> Non
 
 
 def _between_activations(tracer: Tracer, call: Call) -> None:
-    """Attention and other products of activations: their channels stay dense."""
-    freeze_call(tracer, call, f"a product of activations ({call.func._overloadpacket.__name__})")
+    """Attention and other products of activations: heads go whole, or their channels stay dense."""
+    if _attention(tracer, call):
+        return
+    kind = f" in {type(tracer.running[-1][1]).__name__}" if tracer.running else ""
+    freeze_call(tracer, call, f"a product of activations ({call.func._overloadpacket.__name__}){kind}")
     fixed(tracer, call, "attention", "attention")
+
+
+def _attention(tracer: Tracer, call: Call) -> bool:
+    """Tie queries, keys, values and the bias of each head, where the running module counts heads; whether it does.
+
+    Heads are dimension 1 of four, or inside the batch of `bmm`.
+    """
+    dim = 0 if call.func._overloadpacket is aten.bmm else 1
+    tensors = [tensor for tensor in tensors_in([call.args, call.kwargs]) if tracer.info(tensor) is not None]
+    out = next(tensors_in(call.out))
+    if out.dim() != dim + 3 or not counts_heads(tracer, out.size(dim)):
+        return False
+    lines = [_head_labels(tracer, tensor, dim - out.dim()) for tensor in tensors]
+    heads = [line for line in lines if line is not None]
+    if not heads or len(heads) != len(lines) or {len(line) for line in heads} != {out.size(dim)}:
+        return False
+    for line in heads[1:]:
+        tracer.ledger.tie(line, heads[0])
+    scale, written = macs_of(call) // out.size(dim), out.numel() // out.size(dim)
+    tracer.ledger.term("macs", "attention", "attention", scale=scale, factors=[heads[0]])
+    tracer.ledger.term("activations", "attention", "attention", scale=written, factors=[heads[0]])
+    tracer.set_labels(out, heads[0].view([-1] + [1] * (out.dim() - dim - 1)))
+    return True
+
+
+def _head_labels(tracer: Tracer, tensor: Tensor, dim: int) -> Tensor | None:
+    """One label per head, shape (heads,); None where labels change along another dimension or not along this."""
+    info = tracer.info(tensor)
+    assert info is not None
+    if info.parameter:
+        line = tracer.line(tensor, dim)
+        if line is not None:
+            tracer.mark(line, "scale")
+        return line
+    labels = info.arrays[0]
+    changing = [d for d in range(labels.dim()) if varies(labels, d)]
+    if changing != [dim % labels.dim()]:
+        return None
+    return tracer.per_channel(labels, dim % labels.dim())
 
 
 def batched(tracer: Tracer, call: Call) -> None:

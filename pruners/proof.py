@@ -10,13 +10,15 @@ wrong place would not show.
 """
 
 import random
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pruners.borders import HEADS
 from pruners.plan import Plan
 from pruners.slim import removed_positions, slim
 from pruners.swap import swapped
@@ -77,14 +79,33 @@ def run(model: nn.Module, inputs: tuple[Any, ...], tensors: Mapping[str, Tensor]
         return list(outputs_in(model(*inputs)))
 
 
-def unproven(model: nn.Module, groups: Sequence[ChannelGroup], example_input: Any) -> dict[str, str]:
-    """Names of groups whose cut changes more than masking does, with what went wrong; empty where all is well."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a proof found.
+
+    Attributes:
+        groups: those that hold, in their order; without the numbers that they had no right to change.
+        reasons: name of a group that doesn't hold -> what went wrong.
+    """
+
+    groups: tuple[ChannelGroup, ...]
+    reasons: Mapping[str, str]
+
+
+def prove(model: nn.Module, groups: Sequence[ChannelGroup], example_input: Any) -> Verdict:
+    """Which groups may be cut: a cut of them changes no more than masking does."""
     if not groups:
-        return {}
+        return Verdict(groups=(), reasons={})
     example = example_input if isinstance(example_input, tuple) else (example_input,)
     small_enough = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
-    trial = _trial(model, example, exact=small_enough)
-    return _search(trial, list(groups))
+    verdict = _search(_trial(model, example, exact=small_enough), groups)
+    heads = {group.name for group in groups if any(_counts_heads(piece.tensor) for piece in group.records)}
+    reasons = {name: f"whole attention heads: {why}" if name in heads else why for name, why in verdict.reasons.items()}
+    return replace(verdict, reasons=reasons)
+
+
+def _counts_heads(path: str) -> bool:
+    return path.rpartition(".")[2] in HEADS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,27 +153,59 @@ def shake(model: nn.Module, generator: torch.Generator) -> nn.Module:
     return model
 
 
-def _search(trial: Trial, groups: list[ChannelGroup]) -> dict[str, str]:
-    if not groups:
-        return {}
-    problem = _disagreement(trial, groups)
-    if problem is None:
-        return {}
-    if len(groups) == 1:
-        return {groups[0].name: problem}
-    middle = len(groups) // 2
-    found = {**_search(trial, groups[:middle]), **_search(trial, groups[middle:])}
-    rest = [group for group in groups if group.name not in found]
-    if not found:  # each half holds alone, both together do not: keep the first half
-        return {group.name: problem for group in groups[middle:]}
-    return {**found, **_search(trial, rest)} if len(rest) > 1 else found
+def _search(trial: Trial, groups: Sequence[ChannelGroup]) -> Verdict:
+    """Find one wrong group, try those of the same kind each alone, and go on with the rest until that holds."""
+    found: dict[str, str] = {}
+    rest = {group.name: group for group in groups}
+    while rest and (problem := _disagreement(trial, list(rest.values()))) is not None:
+        wrong, problem = _narrowed(trial, list(rest.values()), problem)
+        found |= {group.name: problem for group in wrong}
+        kinds, plain = {_kind(group.name) for group in wrong}, _without_numbers(trial, wrong)
+        if plain is not None:
+            del found[plain.name]
+            rest[plain.name] = plain
+        rest = {name: group for name, group in rest.items() if name not in found}
+        for group in [group for name, group in rest.items() if _kind(name) in kinds and group is not plain]:
+            if (problem := _disagreement(trial, [group])) is None:
+                continue
+            bare = _without_numbers(trial, [group]) if plain is not None else None
+            if bare is None:
+                found[group.name] = problem
+                del rest[group.name]
+            else:
+                rest[group.name] = bare
+    return Verdict(groups=tuple(rest.values()), reasons=found)
+
+
+def _without_numbers(trial: Trial, groups: Sequence[ChannelGroup]) -> ChannelGroup | None:
+    """A single group without its numbers, if that holds: they were equal to its width by chance."""
+    bare = [replace(group, records=()) for group in groups if group.records]
+    return bare[0] if len(groups) == len(bare) == 1 and _disagreement(trial, bare) is None else None
+
+
+def _kind(name: str) -> str:
+    """Equal for the same layer of every block."""
+    return re.sub(r"\d+", "", name)
+
+
+def _narrowed(trial: Trial, groups: list[ChannelGroup], problem: str) -> tuple[list[ChannelGroup], str]:
+    """The wrong one of some groups and what is wrong; several where only their combination is."""
+    while len(groups) > 1:
+        middle = len(groups) // 2
+        for part in (groups[:middle], groups[middle:]):
+            if (found := _disagreement(trial, part)) is not None:
+                groups, problem = part, found
+                break
+        else:  # each half holds alone, both together do not: keep the first half
+            return groups[middle:], problem
+    return groups, problem
 
 
 def _disagreement(trial: Trial, groups: Sequence[ChannelGroup]) -> str | None:
     """What is wrong with cutting these groups together; None where nothing is."""
     plan = uneven(groups)
     try:
-        got = run(slim(trial.model, groups, plan), trial.inputs)
+        got = run(slim(trial.model, groups, plan, share=True), trial.inputs)
         expected = run(trial.model, trial.inputs, masked_tensors(trial.model, groups, plan))
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError) as error:
         return f"its cut breaks the forward pass: {(str(error) or type(error).__name__).splitlines()[0]}"

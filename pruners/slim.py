@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pruners.attributes import get_number, set_number
 from pruners.clone import clone
 from pruners.grouping import Place
-from pruners.ledger import IntArray
+from pruners.ledger import RECORD, IntArray
 from pruners.plan import Plan
 from pruners.positions import Positions, positions_of
 from pruners.tracer import named_tensors
@@ -24,8 +25,10 @@ CHUNK = 1 << 20
 """Elements of a large weight that are gathered at a time, so that what lies between fits the cache."""
 
 
-def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan) -> nn.Module:
+def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan, *, share: bool = False) -> nn.Module:
     """A new network that keeps what `plan` names; `model` is untouched and shares nothing with it.
+
+    With `share`, tensors of which nothing is cut are the dense network's own: for a look that changes nothing.
 
     Raises:
         PlanError: the plan names an unknown group or a channel that it doesn't have.
@@ -35,6 +38,9 @@ def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan) -> nn.Mod
     memo: dict[int, object] = {}
     for name, tensor in named_tensors(model):
         by_axis = cuts.get(name)
+        if share and by_axis is None:
+            memo[id(tensor)] = tensor
+            continue
         data = tensor.detach()
         piece = data.clone() if by_axis is None else _gather(data, _indices(data, by_axis, known))
         memo[id(tensor)] = (
@@ -43,6 +49,10 @@ def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan) -> nn.Mod
     small: nn.Module = clone(model, memo)
     for module in small.modules():
         agree(module)
+    for name, by_axis in cuts.items():
+        if RECORD in by_axis:
+            gone = sum(len(cut.positions.of(cut.gone)) for cut in by_axis[RECORD])
+            set_number(small, name, get_number(model, name) - gone)
     return small
 
 
@@ -69,7 +79,7 @@ def _cuts(groups: Sequence[ChannelGroup], plan: Plan) -> dict[str, dict[int, lis
         stays = np.zeros(group.width, dtype=bool)
         stays[list(kept)] = True
         gone = np.flatnonzero(~stays)
-        for piece in group.slices:
+        for piece in (*group.slices, *group.records):
             cut = Cut(positions_of(piece.positions), gone)
             cuts.setdefault(piece.tensor, {}).setdefault(piece.axis, []).append(cut)
     return cuts
@@ -79,7 +89,7 @@ def removed_positions(groups: Sequence[ChannelGroup], plan: Plan) -> dict[Place,
     """(tensor, axis) -> positions that go."""
     removed: dict[Place, list[int]] = defaultdict(list)
     for name, by_axis in _cuts(groups, plan).items():
-        for axis, cuts in by_axis.items():
+        for axis, cuts in ((axis, cuts) for axis, cuts in by_axis.items() if axis != RECORD):
             for cut in cuts:
                 removed[name, axis].extend(cut.positions.of(cut.gone).tolist())
     return dict(removed)

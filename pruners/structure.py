@@ -5,13 +5,14 @@ from typing import Any
 
 from torch import nn
 
+from pruners.attributes import all_numbers, set_number
 from pruners.blocks import remove_blocks, removed_blocks
 from pruners.grouped import describe, rebuild
 from spaces import PlanError
 
 
 def structure_of(model: nn.Module, dense: nn.Module) -> dict[str, Any]:
-    """Layers of `model` that are of another kind than in `dense`: grouped ones, and blocks that were left out.
+    """What differs from `dense` beside shapes: grouped layers, blocks left out, numbers that count channels.
 
     Raises:
         PlanError: a change that no step of ours makes, so that the network could not be built again.
@@ -24,7 +25,9 @@ def structure_of(model: nn.Module, dense: nn.Module) -> dict[str, Any]:
         inside = any(name == place or name.startswith(f"{place}.") for place in replaced)
         if not inside and type(modules.get(name)) is not type(module):
             raise PlanError(f"{name}: a {type(module).__name__} became something that can't be described")
-    return {"grouped": grouped, "left_out": left_out}
+    before = dict(all_numbers(dense))
+    numbers = {name: value for name, value in all_numbers(model) if before.get(name, value) != value}
+    return {"grouped": grouped, "left_out": left_out, "numbers": numbers}
 
 
 def rebuild_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Module:
@@ -37,4 +40,10 @@ def rebuild_structure(model: nn.Module, structure: Mapping[str, Any]) -> nn.Modu
     for name in structure.get("left_out", ()):
         if name not in names:
             raise PlanError(f"the architecture names {name!r}, which this model does not have")
-    return rebuild(remove_blocks(model, structure.get("left_out", ())), structure.get("grouped", {}))
+    model = rebuild(remove_blocks(model, structure.get("left_out", ())), structure.get("grouped", {}))
+    for name, value in structure.get("numbers", {}).items():
+        try:
+            set_number(model, name, value)
+        except AttributeError as error:
+            raise PlanError(f"the architecture names {name!r}, which this model does not have") from error
+    return model

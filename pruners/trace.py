@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
+from pruners.borders import running_modules
 from pruners.ledger import Axis, IntArray, Term
 from pruners.operators import rule_for
 from pruners.thop_rules import thop_terms
@@ -55,8 +56,9 @@ def trace(model: nn.Module, example_input: Any) -> Trace:
     node = tracer.ledger.opaque("network input")
     for tensor in tensors_in(arguments):
         tracer.set_labels(tensor, node.view([1] * tensor.dim()))
-    with evaluating(model), torch.no_grad(), attention_as_operators(), thop_terms(tracer, model), tracer:
-        out = model(*arguments)
+    with evaluating(model), torch.no_grad(), attention_as_operators():  # noqa: SIM117, too long for one
+        with thop_terms(tracer, model), running_modules(tracer, model), tracer:
+            out = model(*arguments)
     for tensor in outputs_in(out):
         labels = tracer.labels(tensor)
         if labels is not None:

@@ -104,6 +104,7 @@ class Tracer(TorchDispatchMode):
         self._always = always
         self._names = {id(tensor): name for name, tensor in named_tensors(model)}
         self._known = WeakTensorKeyDictionary()
+        self.running: list[tuple[str, nn.Module]] = []  # name and module whose code runs, innermost last
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Role: TypeAlias = Literal["producer", "consumer", "scale"]
+Role: TypeAlias = Literal["producer", "consumer", "scale", "record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +13,7 @@ class Slice:
     `positions[c]` are the indices along `axis` that go when channel c goes; a flattened 7 x 7 map gives a linear
     layer's input 49 per channel, a zero-padded shortcut may own none for some. Roles: `producer` (its rows compute the
     channel), `consumer` (its columns read the channel), `scale` (acts on it element by element: batch norm, bias).
+    A `record` is no tensor but a number in a module's attribute that counts channels; its axis is -1.
     """
 
     tensor: str
@@ -27,6 +28,7 @@ class ChannelGroup:
 
     Attributes:
         name: the first module that produces the channels, e.g. `layer1.0.conv1`.
+        records: numbers of modules that shrink with the channels: code that splits by `self.width`.
         stage: groups whose outputs have the same spatial size share it, e.g. `16x16`.
         multiple_of: kept counts are multiples of it.
         min_keep: never fewer channels than this stay (a multiple of `multiple_of`).
@@ -36,6 +38,7 @@ class ChannelGroup:
     name: str
     width: int
     slices: tuple[Slice, ...]
+    records: tuple[Slice, ...] = ()
     stage: str = ""
     multiple_of: int = 1
     min_keep: int = 1
@@ -49,7 +52,7 @@ class ChannelGroup:
                 f"group {self.name}: needs 1 <= min_keep <= max_keep <= width, "
                 f"got {self.min_keep}, {self.max_keep}, {self.width}"
             )
-        if any(len(piece.positions) != self.width for piece in self.slices):
+        if any(len(piece.positions) != self.width for piece in (*self.slices, *self.records)):
             raise ValueError(f"group {self.name}: every slice needs one entry per channel ({self.width})")
 
     def with_role(self, role: Role) -> tuple[Slice, ...]:

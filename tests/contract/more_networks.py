@@ -265,3 +265,70 @@ def recurrent() -> Network:
 @pattern
 def nothing_to_cut() -> Network:
     return nn.Linear(4, 3), torch.randn(1, 4)
+
+
+class Attention(nn.Module):
+    """Heads by attributes, as in timm: their number and the width of all of them."""
+
+    def __init__(self, *, fused: bool, features: int = 6) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim, self.attn_dim, self.fused = 4, 2, 8, fused
+        self.qkv, self.proj = nn.Linear(features, 24), nn.Linear(8, features)
+        self.table = nn.Parameter(torch.randn(7, 4))
+        self.register_buffer("index", (torch.arange(4)[:, None] - torch.arange(4)[None]) + 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (x.size(0), x.size(1), 3, self.num_heads, self.head_dim)
+        q, k, v = self.qkv(x).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
+        bias = self.table[self.index.view(-1)].view(4, 4, -1).permute(2, 0, 1)[None]
+        if self.fused:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        else:
+            x = (q @ k.transpose(-2, -1) + bias).softmax(-1) @ v
+        return self.proj(x.transpose(1, 2).reshape(x.size(0), x.size(2), self.attn_dim))
+
+
+def _heads(fused: bool) -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = x + self.attention(x)
+        return self.head((x + self.down(F.gelu(self.up(x)))).mean(1))
+
+    layers = {"up": nn.Linear(6, 16), "down": nn.Linear(16, 6), "head": nn.Linear(6, 5)}
+    return Lambda(forward, embed=nn.Conv2d(3, 6, 4, stride=4), attention=Attention(fused=fused), **layers), image()
+
+
+@pattern
+def attention_heads() -> Network:
+    return _heads(fused=True)
+
+
+@pattern
+def attention_heads_step_by_step() -> Network:
+    return _heads(fused=False)
+
+
+class WidthAttention(Attention):
+    """The width of all heads is that of what comes in, as in torchvision's Swin: no head can go."""
+
+    def __init__(self) -> None:
+        super().__init__(fused=True, features=8)
+        del self.head_dim, self.attn_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        width = x.size(-1)
+        shape = (x.size(0), x.size(1), 3, self.num_heads, width // self.num_heads)
+        q, k, v = self.qkv(x).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(x.transpose(1, 2).reshape(x.size(0), x.size(2), width))
+
+
+@pattern
+def attention_heads_of_the_width() -> Network:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        x = self.norm(self.embed(x).flatten(2).transpose(1, 2))
+        x = x + self.attention(x)
+        return self.head((x + self.down(F.gelu(self.up(x)))).mean(1))
+
+    layers = {"up": nn.Linear(8, 16), "down": nn.Linear(16, 8), "head": nn.Linear(8, 5), "norm": nn.LayerNorm(8)}
+    return Lambda(forward, embed=nn.Conv2d(3, 8, 4, stride=4), attention=WidthAttention(), **layers), image()

@@ -251,3 +251,44 @@ def transposed() -> Network:
 def transposed_depthwise() -> Network:
     up = nn.ConvTranspose2d(8, 8, 2, stride=2, groups=8)
     return nn.Sequential(block(3, 8), nn.MaxPool2d(2), up, block(8, 6), head(6)), image()
+
+
+class Sections(nn.Module):
+    """Splits by its own number, as Res2Net does, then takes slices up to another and groups by a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width, self.kept, self.channels, self.parts = 4, 5, 9, [3, 6]
+        self.first, self.second = block(4, 4), block(4, 4)
+        self.wide, self.left, self.right = block(8, 9), block(3, 5), block(6, 4)
+        self.register_buffer("blur", torch.full((9, 1, 3, 3), 1 / 9))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two = torch.split(x, self.width, 1)
+        x = self.wide(torch.cat([self.first(one), self.second(two)], 1))
+        x = F.conv2d(x, self.blur, padding=1, groups=self.channels)
+        small, large = x.split(self.parts, 1)
+        x = torch.cat([self.left(small), self.right(large)], 1)
+        return torch.cat([F.relu(x[:, : self.kept]), x[:, self.kept :]], 1)
+
+
+@pattern
+def borders_by_attributes() -> Network:
+    """Numbers that the module holds shrink with the channels that they count."""
+    return nn.Sequential(block(3, 8), Sections(), head(9)), image()
+
+
+@pattern
+def pointless_number() -> Network:
+    """A number that happens to equal a border but means something else: nothing may go wrong."""
+
+    class Powers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.power = 4
+
+        def forward(self, x: Tensor) -> Tensor:
+            left, right = x.chunk(2, 1)
+            return left.abs() ** self.power + right
+
+    return nn.Sequential(block(3, 8), Powers(), block(4, 6), head(6)), image()

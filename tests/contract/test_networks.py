@@ -1,13 +1,17 @@
 """Every pattern of code around layers: the cut network answers like the masked one, costs what was said, and trains."""
 
 import copy
+import json
 
 import pytest
 import torch
 from torch import nn
 
 from evaluators.registries import MODELS
-from pruners import Analysis, Plan, analyse, slim
+from pruners import Analysis, Plan, analyse, resize, slim
+from pruners.proof import half
+from pruners.structure import rebuild_structure, structure_of
+from pruners.tracer import named_tensors
 from tests.contract import more_networks, small_networks  # noqa: F401
 from tests.contract.cutting import assert_right, assert_trains, halved, randomise
 from tests.contract.small_networks import PATTERNS
@@ -62,6 +66,11 @@ WIDTHS = {
     "einsum": (8, 6),
     "recurrent": (8,),
     "nothing_to_cut": (),
+    "borders_by_attributes": (4, 4, 4, 3, 6, 5, 4),
+    "pointless_number": (4, 6),
+    "attention_heads": (6, 4, 16),
+    "attention_heads_step_by_step": (6, 4, 16),
+    "attention_heads_of_the_width": (16,),
 }
 """Widths of the groups that every pattern must offer, in channels that go together."""
 
@@ -73,6 +82,7 @@ REASONS = {
     "weight_norm": ("0.0", "weights are normalised over this axis"),
     "channel_attention_over_neighbours": ("stem.0", "all of its channels depend on each other"),
     "recurrent": ("cell.weight_ih_l0", ""),
+    "attention_heads_of_the_width": ("attention.qkv", "whole attention heads: its cut breaks the forward pass"),
 }
 
 
@@ -104,6 +114,21 @@ def test_what_stays_dense_says_why(name: str) -> None:
     layer, reason = REASONS[name]
     analysis = analyse(*network(name))
     assert [d for d in analysis.dense if d.name == layer and reason in d.reason], analysis.dense
+
+
+@pytest.mark.parametrize("name", ["borders_by_attributes", "attention_heads", "residual"])
+def test_numbers_of_modules_are_written_down(name: str) -> None:
+    """Shapes alone do not rebuild a network whose code splits by numbers of its own."""
+    model, example = network(name)
+    analysis = analyse(model, example)
+    small = slim(model, analysis.groups, half(analysis.groups))
+    structure = json.loads(json.dumps(structure_of(small, model)))
+    counted = {piece.tensor for group in analysis.groups for piece in group.records}
+    assert set(structure["numbers"]) == counted
+    shapes = {tensor: tuple(value.shape) for tensor, value in named_tensors(small)}
+    rebuilt = resize(rebuild_structure(network(name)[0], structure), shapes)
+    rebuilt.load_state_dict(small.state_dict())
+    torch.testing.assert_close(rebuilt(example), small(example))
 
 
 @pytest.mark.parametrize("name", [name for name in PATTERNS if name != "einsum"])
