@@ -23,6 +23,7 @@ class Evaluation:
         macs: of the pruned network, for one image; 0 where there is none.
         thop_macs: the same by thop's rules.
         params: its parameters.
+        latency_ms: milliseconds of a forward pass by the run's latency table, before a step; None without a table.
         seconds: wall-clock time of the whole evaluation.
         reason: one line, unless complete.
         timings: seconds of its parts: `plan`, `slim`, `proxy`.
@@ -36,6 +37,7 @@ class Evaluation:
     macs: int = 0
     thop_macs: int = 0
     params: int = 0
+    latency_ms: float | None = None
     seconds: float = 0.0
     reason: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)

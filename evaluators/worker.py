@@ -123,8 +123,16 @@ class Evaluator:
             raise NonFiniteLossError(f"the loss on the search split is not finite: {score.loss}")
         return {"status": "complete", "accuracy": score.accuracy, "loss": score.loss, **costs}
 
-    def _costs(self, candidate: Candidate, plan: Plan, small: nn.Module) -> dict[str, int]:
-        """MACs, thop's figure and parameters: from the cost model, or counted where a step has changed the network."""
+    def _costs(self, candidate: Candidate, plan: Plan, small: nn.Module) -> dict[str, Any]:
+        """MACs, thop's figure and parameters: from the cost model, or counted where a step has changed the network.
+
+        With a latency table milliseconds too, of the plan's widths: the table knows no steps.
+        """
+        latency = self._analysis.latency
+        predicted = None if latency is None else float(latency.predict(plan.counts(self._analysis.groups))[0])
+        return {**self._counts(candidate, plan, small), "latency_ms": predicted}
+
+    def _counts(self, candidate: Candidate, plan: Plan, small: nn.Module) -> dict[str, int]:
         if candidate.step is not None:
             counts = count(small, self.task.example)
             return {"macs": counts.macs, "thop_macs": counts.thop_macs, "params": counts.params}

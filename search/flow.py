@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from search.prepare import Prepared, Say, ladder, prepare, quiet
 from search.run_folder import RunFolder, create_run
 from search.samplers import build_sampler
 from search.study import PlanKey, Records, SearchStudy, open_storage
-from search.targets import Target, format_macs
+from search.targets import LatencyTarget, Target, format_macs
 from search.tracking import Subject, Tracker
 from search.troubles import TroubleWriter
 from spaces import Candidate, UserError
@@ -112,19 +113,21 @@ def read_run(folder: RunFolder) -> SearchResult:
     config = folder.config()
     records = Records(open_storage(folder.storage(config)), name=folder.name)
     measured = tuple(records.measured())
-    front = Front.settled(measured, dense_macs=records.dense.macs)
+    front = Front.settled(measured, dense_macs=records.dense.macs, with_latency=config.latency.objective)
     finished = records.num_finished() >= config.trials
     return SearchResult(
         folder=folder, config=config, front=front, measured=measured, dense=records.dense, finished=finished
     )
 
 
-def pick(result: SearchResult, target_flops: str) -> Measured:
-    """The most accurate network of the front that meets a budget; of a range, its upper end.
+def pick(result: SearchResult, target_flops: str, target_latency: str | None = None) -> Measured:
+    """The most accurate network of the front that meets its budgets; of a range, its upper end.
 
     Raises:
-        UserError: the budget can't be read, or lies below every member.
+        UserError: a budget can't be read, or no member meets it.
     """
+    if target_latency is not None:
+        return _pick_both(result, target_flops, target_latency)
     budget = Target.parse(target_flops, key="--target-flops").high.macs(result.dense.macs)
     best = result.front.best_under(budget)
     if best is None and not result.front.members:
@@ -136,6 +139,25 @@ def pick(result: SearchResult, target_flops: str) -> Measured:
             f"{format_macs(least)}, {least / result.dense.macs:.3f} of dense"
         )
         raise UserError("--target-flops", target_flops, rule)
+    return best
+
+
+def _pick_both(result: SearchResult, target_flops: str, target_latency: str) -> Measured:
+    """The most accurate network within both budgets, of all that were measured like the front's members."""
+    dense, key = result.dense, "--target-latency"
+    if dense.latency_ms is None:
+        raise UserError(key, target_latency, "this run has no latencies; it had neither a table nor a target_latency")
+    limit_ms = LatencyTarget.parse(target_latency, key=key).milliseconds(dense.latency_ms)
+    macs = Target.parse(target_flops, key="--target-flops").high.macs(dense.macs)
+    # a slower network may dominate a faster one that alone is within the budget
+    fidelity = result.front.fidelity
+    front = Front.of(result.measured, dense_macs=dense.macs, fidelity=fidelity, with_latency=True)
+    best = front.best_under(macs, limit_ms=limit_ms)
+    if best is None:
+        least = min((item.latency_ms for item in front.members if item.macs <= macs), default=math.inf)
+        found = f"takes {least:.3g} ms" if least < math.inf else "is larger still"
+        rule = f"with at most {format_macs(macs)} MACs: the fastest network that this run found {found}"
+        raise UserError(key, f"{target_latency} ({limit_ms:.3g} ms)", rule)
     return best
 
 
@@ -192,7 +214,8 @@ def _known_accuracy(folder: RunFolder, config: Config) -> float | None:
 def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
     config = prepared.config
     storage = open_storage(folder.storage(config))
-    study = SearchStudy(storage, name=folder.name, space=prepared.space, dense=prepared.dense)
+    objective = config.latency.objective
+    study = SearchStudy(storage, name=folder.name, space=prepared.space, dense=prepared.dense, with_latency=objective)
     # A sampler that starts again with its old seed would draw its old candidates again.
     seed = config.seed + len(study.study.get_trials(deepcopy=False))
     study.use_sampler(build_sampler(config.sampler, seed=seed), seed=seed)
@@ -207,6 +230,7 @@ def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
         give_up_after=config.give_up_after,
         seed=config.seed,
         dense_macs=prepared.dense.macs,
+        with_latency=objective,
     )
 
 
@@ -273,6 +297,7 @@ def _drop_if_empty(folder: RunFolder) -> None:
         for path in (
             folder.config_file,
             folder.identity_file,
+            folder.latency_file,
             folder.path / "driver.lock",
             *folder.path.glob("base-*.safetensors"),
         ):

@@ -15,6 +15,8 @@ from search.config import Config
 from spaces import UserError
 
 KEY = "latency.table"
+LATENCY_FILE = "latency.json"
+"""In the folder of a run: the table that it steers by."""
 
 
 def read_table(path: Path) -> LatencyTable:

@@ -47,6 +47,7 @@ class SearchLoop:
         give_up_after: identical failures in a row that end the search.
         seed: of evaluations, recorded with refused candidates.
         dense_macs: of the network that everything is made from.
+        with_latency: whether latency is a third objective.
         stopped: why the search ended early, or None.
     """
 
@@ -58,6 +59,7 @@ class SearchLoop:
     give_up_after: int
     seed: int
     dense_macs: int
+    with_latency: bool = False
     listeners: tuple[Listener, ...] = ()
     stopped: str | None = None
     trouble: str | None = None
@@ -90,7 +92,7 @@ class SearchLoop:
 
     def front(self) -> Front:
         """The front as it stands."""
-        return Front.settled(list(self._measured.values()), dense_macs=self.dense_macs)
+        return Front.settled(list(self._measured.values()), dense_macs=self.dense_macs, with_latency=self.with_latency)
 
     def measured(self) -> list[Measured]:
         """Every evaluation, by trial and fidelity."""
@@ -194,7 +196,12 @@ class SearchLoop:
         """A member of a lower rung's front without an answer on the last rung."""
         last = self.num_rungs - 1
         for fidelity in reversed(range(last)):
-            front = Front.of(self._measured.values(), dense_macs=self.dense_macs, fidelity=fidelity)
+            front = Front.of(
+                self._measured.values(),
+                dense_macs=self.dense_macs,
+                fidelity=fidelity,
+                with_latency=self.with_latency,
+            )
             for item in front.members:
                 if (item.number, last) not in self._measured and item.number not in self._live:
                     return item

@@ -19,6 +19,7 @@ from evaluators.task import DataSpec, ModelSpec, Splits, Task, TaskSpec, load_sp
 from pruners import Analysis, Evidence, GroupRules, analyse, gather_evidence
 from search.config import Config
 from search.front import Dense
+from search.latency import LATENCY_FILE, latency_model
 from search.plugin_spaces import build_space, check_plugins
 from search.samplers import build_sampler
 from search.targets import Budget
@@ -106,8 +107,8 @@ def prepare(
 
     Args:
         config: what the user asked for.
-        folder: where a network that has no weights and is trained here is kept, and found again; a temporary one if
-            None.
+        folder: where a network that has no weights and is trained here is kept, and found again, and so is the latency
+            table; a temporary one if None.
         dense_accuracy: of the dense network on the search split, where it is known from before.
         say: hears of each stage.
 
@@ -129,6 +130,9 @@ def prepare(
             "model", config.model.name, "has no channels that can be pruned; `paretoprune inspect` says why"
         )
     budget = config.target.resolve(dense_macs=analysis.cost.dense_macs, min_macs=analysis.cost.min_macs)
+    kept = None if folder is None else folder / LATENCY_FILE
+    latency = latency_model(config, model, task.example, analysis, kept=kept, say=say)
+    analysis = replace(analysis, latency=latency)
     space = build_space(config, groups=analysis.groups, budget=budget, registries=pruners)
     model = _dense_network(config, task, splits, model, folder=folder, say=say)
     say("gathering evidence")
@@ -147,7 +151,12 @@ def prepare(
         evidence=evidence,
         budget=budget,
         space=space,
-        dense=Dense(macs=cost.dense_macs, params=cost.dense_params, accuracy=dense_accuracy),
+        dense=Dense(
+            macs=cost.dense_macs,
+            params=cost.dense_params,
+            accuracy=dense_accuracy,
+            latency_ms=None if latency is None else latency.dense_ms,
+        ),
     )
 
 

@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "study.journal"
 
     @property
+    def latency_file(self) -> Path:
+        """The latency table that the run steers by, its own copy."""
+        return self.path / "latency.json"
+
+    @property
     def ray(self) -> Path:
         """Tune's own bookkeeping."""
         return self.path / "ray"

@@ -20,7 +20,7 @@ from spaces.space import Space
 PlanKey: TypeAlias = Callable[[Candidate], str]
 """Names the network that a candidate leads to; raises PlanError or InfeasibleError where there is none."""
 
-_DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize"]
+_DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
 _MOST_DRAWS = 64
 _MODEL_DRAWS = 8
 _MOST_ATTEMPTS = 5
@@ -82,18 +82,21 @@ class Records:
 class SearchStudy(Records):
     """The study of a running search; one process writes it."""
 
-    def __init__(self, storage: BaseStorage, *, name: str, space: Space, dense: Dense) -> None:
-        """Open the study, or make it.
+    def __init__(
+        self, storage: BaseStorage, *, name: str, space: Space, dense: Dense, with_latency: bool = False
+    ) -> None:
+        """Open the study, or make it: of accuracy against MACs, `with_latency` against predicted latency too.
 
         Raises:
-            UserError: a study of that name exists and is not of accuracy against MACs.
+            UserError: a study of that name exists and has other objectives.
         """
-        optuna.create_study(study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True)
+        directions = _DIRECTIONS if with_latency else _DIRECTIONS[:2]
+        optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
         super().__init__(storage, name=name)
-        if [direction.name.lower() for direction in self.study.directions] != _DIRECTIONS:
+        if [direction.name.lower() for direction in self.study.directions] != directions:
             raise UserError("storage", name, "holds another kind of study under this name")
         self.study.set_user_attr("dense", asdict(dense))
-        self._space = space
+        self._space, self._dense = space, dense
         self._open: dict[int, Trial] = {}
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         self._known = {trial.user_attrs["plan_key"] for trial in done if "plan_key" in trial.user_attrs}
@@ -157,12 +160,19 @@ class SearchStudy(Records):
         # A trial without constraints counts as feasible, and constraints can't be set after telling.
         trial.set_constraint("failed", 0.0 if good else 1.0)
         trial.set_user_attr("evaluation", evaluation.to_dict())
-        worst = (0.0, float(self._space.dense_macs))
-        self.study.tell(trial, (evaluation.accuracy, float(evaluation.macs)) if good else worst)
+        self.study.tell(trial, self._values(evaluation if good else None))
 
     def add(self, number: int, evaluation: Evaluation) -> None:
         """Record a further evaluation of a trial that has been told: a higher rung of the ladder."""
         self.study.set_user_attr(f"evaluation/{number}/{evaluation.fidelity}", evaluation.to_dict())
+
+    def _values(self, evaluation: Evaluation | None) -> tuple[float, ...]:
+        """The objectives of a complete evaluation, or the worst there are."""
+        if evaluation is None:
+            values = (0.0, float(self._space.dense_macs), self._dense.latency_ms)
+        else:
+            values = (evaluation.accuracy, float(evaluation.macs), evaluation.latency_ms)
+        return tuple(value for value in values[: len(self.study.directions)] if value is not None)
 
     def _enqueue(self, params: dict[str, Value], attributes: dict[str, Any], *, skip_if_exists: bool = False) -> None:
         self.study.enqueue_trial(params, {**attributes, "enqueued": params}, skip_if_exists=skip_if_exists)

@@ -169,6 +169,7 @@ def _metrics(item: Measured, *, dense_macs: int, dense_params: int) -> dict[str,
         "params_ratio": evaluation.params / dense_params,
         "thop_macs": float(evaluation.thop_macs),
         "seconds": float(evaluation.seconds),
+        **({} if evaluation.latency_ms is None else {"latency_ms": evaluation.latency_ms}),
     }
 
 

@@ -1,6 +1,7 @@
 """The front, its hypervolume and the halving rule against brute force."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -112,3 +113,39 @@ def test_small_networks_do_not_compete_with_large_ones() -> None:
         rungs.goes_on(f"large{index}", fidelity=0, point=(0.9 + 0.001 * index, 900.0))
     assert rungs.goes_on("small", fidelity=0, point=(0.3, 300.0))
     assert not rungs.goes_on("weak", fidelity=0, point=(0.3, 890.0))
+
+
+three = st.lists(st.tuples(st.integers(0, 4).map(lambda a: a / 4), st.integers(1, 4), st.integers(1, 4)), max_size=25)
+
+
+def timed(number: int, accuracy: float, macs: int, latency_ms: float | None) -> Measured:
+    item = measured(number, accuracy, macs)
+    return replace(item, evaluation=replace(item.evaluation, latency_ms=latency_ms))
+
+
+@given(three)
+def test_with_latency_nothing_on_the_front_is_beaten_in_all_three(found: list[tuple[float, int, int]]) -> None:
+    def beats(x: tuple[float, int, int], y: tuple[float, int, int]) -> bool:
+        return x != y and x[0] >= y[0] and x[1] <= y[1] and x[2] <= y[2]
+
+    front = Front.of([timed(i, *point) for i, point in enumerate(found)], dense_macs=DENSE, with_latency=True)
+    members = [(item.accuracy, item.macs, int(item.latency_ms)) for item in front.members]
+    assert set(members) == {point for point in found if not any(beats(other, point) for other in found)}
+    assert len(set(members)) == len(members)
+    plain = Front.of([timed(i, *point) for i, point in enumerate(found)], dense_macs=DENSE)
+    assert math.isclose(front.hypervolume(), plain.hypervolume())
+
+
+@given(three, st.integers(1, 4), st.integers(1, 4))
+def test_best_under_both_budgets(found: list[tuple[float, int, int]], macs: int, limit: int) -> None:
+    front = Front.of([timed(i, *point) for i, point in enumerate(found)], dense_macs=DENSE, with_latency=True)
+    best = front.best_under(macs, limit_ms=limit)
+    fitting = [accuracy for accuracy, cost, latency in found if cost <= macs and latency <= limit]
+    assert (best.accuracy if best else None) == max(fitting, default=None)
+
+
+def test_without_a_prediction_no_latency_budget_is_met() -> None:
+    front = Front.of([timed(0, 0.5, 10, None)], dense_macs=DENSE)
+    assert front.best_under(DENSE) is not None
+    assert front.best_under(DENSE, limit_ms=1e9) is None
+    assert front.rows()[0]["latency_ms"] is None
