@@ -1,6 +1,6 @@
 """What methods and allocators look at, gathered once per dense network and then only read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +13,15 @@ from pruners.blocks import block_similarities
 from pruners.cost import CostModel
 from pruners.figures import Key
 from pruners.gather import Loss, default_loss, gather_figures
+from pruners.moments import Moments, MomentSums
 from pruners.tracer import named_tensors
 from spaces import ChannelGroup, Slice, UserError
 
-FROM_DATA = frozenset({"gradients", "activations", "maps", "blocks"})
+FROM_DATA = frozenset({"gradients", "activations", "maps", "moments", "blocks", "connections"})
 KINDS = FROM_DATA | {"weights"}
 """weights: the tensors that groups cut. gradients: products with them. activations: what the layers that read a group
-see, and the gradients there. maps: costly figures of single maps, on few images. blocks: whole residual blocks."""
+see, and the gradients there. maps: costly figures of single maps, on few images. moments: covariances of what layers
+read. blocks: whole residual blocks. connections: gradients of single kernels."""
 
 BLOCK_IMAGES = 64
 DERIVED_LIMIT = 20_000
@@ -47,6 +49,7 @@ class Evidence:
         kinds: what was gathered.
         figures: (group, name of `pruners.figures`) -> what data says, shape (width,) where nothing else is said.
         blocks: residual block -> how alike the network is without it, in [0, 1].
+        moments: state-dict name of a weight -> covariance and mean of what its layer reads.
     """
 
     tensors: Mapping[str, Tensor]
@@ -54,6 +57,7 @@ class Evidence:
     kinds: frozenset[str] = frozenset({"weights"})
     figures: Mapping[Key, Tensor] = field(default_factory=dict)
     blocks: Mapping[str, float] = field(default_factory=dict)
+    moments: Mapping[str, Moments] = field(default_factory=dict)
     _derived: Cache = field(default_factory=Cache, repr=False, compare=False)
 
     def filters(self, group: ChannelGroup) -> Tensor:
@@ -170,10 +174,22 @@ def gather_evidence(
     tensors = {name: t.detach().cpu().clone() for name, t in named_tensors(model) if name in wanted}
     found: dict[Key, Tensor] = {}
     blocks: dict[str, float] = {}
+    moments: dict[str, Moments] = {}
     if (kinds := needs & FROM_DATA) and analysis.groups:
         if batches is None:
             raise UserError("needs", ", ".join(sorted(kinds)), "needs calibration batches of (images, labels)")
         loss = loss or default_loss
-        found, images = gather_figures(model, analysis.groups, needs=kinds, batches=batches, loss=loss)
+        sums = MomentSums(model, analysis.groups) if "moments" in kinds else None
+        heard = batches if sums is None else _also(batches, sums)
+        found, images = gather_figures(model, analysis.groups, needs=kinds, batches=heard, loss=loss)
+        moments = {} if sums is None else sums.result()
         blocks = block_similarities(model, images[:BLOCK_IMAGES]) if "blocks" in kinds else {}
-    return Evidence(tensors=tensors, cost=analysis.cost, kinds=needs | {"weights"}, figures=found, blocks=blocks)
+    kinds = needs | {"weights"}
+    return Evidence(tensors=tensors, cost=analysis.cost, kinds=kinds, figures=found, blocks=blocks, moments=moments)
+
+
+def _also(batches: Iterable[tuple[Tensor, Tensor]], sums: MomentSums) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches, each of which `sums` hears too."""
+    for x, y in batches:
+        sums.add(x)
+        yield x, y

@@ -8,6 +8,7 @@ import numpy as np
 
 from pruners.allocation import cache_key, coupled, depths, energy_loss, levels, num_layers
 from pruners.cost import FloatArray
+from pruners.elimination import elimination
 from pruners.evidence import Evidence
 from pruners.ledger import IntArray
 from pruners.registries import ALLOCATORS
@@ -26,8 +27,9 @@ class SPDY:
     Source: Frantar and Alistarh, SPDY, arXiv:2201.13096: knapsack over layers with the prior error (i / (n - 1))^2 of
     level i, and coefficients that a search adapts. An ADAPTATION: MACs in the place of timings, taken with the other
     groups at full width; coefficients follow four knots over depth, so that a sampler can search them (a group's own is
-    its offset); the error counts once for each layer that computes the group; `energy` takes the loss of the logarithm
-    of the squared norm in the place of the prior.
+    its offset); the error counts once for each layer that computes the group. In the place of the prior, `energy` takes
+    the loss of the logarithm of the squared norm; `refitted` takes what the layers that read the group lose although
+    they are refitted, a share of their outputs' variance (ZipLM, arXiv:2302.04089; the errors of the method `obs`).
 
     The solutions of all buckets come from one table. They are ordered by the exact cost of the whole vector, which
     makes `ratio` monotone in cost.
@@ -42,9 +44,9 @@ class SPDY:
     domains: ClassVar[Mapping[str, Domain]] = {
         **{name: Float(low=0.05, high=1.0) for name in ("first", "second", "third", "last")},
         "residual": Float(low=0.2, high=5.0, log=True),
-        "error": Categorical(choices=("quadratic", "energy")),
+        "error": Categorical(choices=("quadratic", "energy", "refitted")),
     }
-    needs: ClassVar[frozenset[str]] = frozenset({"weights"})
+    needs: ClassVar[frozenset[str]] = frozenset({"weights", "moments"})
     scalar: ClassVar[str | None] = "ratio"
     scalar_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     fidelity: ClassVar[str] = "MACs instead of timings; coefficients by four knots over depth"
@@ -80,8 +82,21 @@ class SPDY:
         if self.error == "quadratic":
             place = np.linspace(0, 1, len(widths))[:, None] ** 2
             return place * num_layers(groups, evidence)
+        if self.error == "refitted":
+            lost = [refitted_errors(g, evidence)[g.width - widths[:, index]] for index, g in enumerate(groups)]
+            return np.stack(lost, axis=1)
         columns = [energy_loss(g, evidence)[g.width - widths[:, index]] for index, g in enumerate(groups)]
         return np.stack(columns, axis=1) * num_layers(groups, evidence)
+
+
+def refitted_errors(group: ChannelGroup, evidence: Evidence) -> FloatArray:
+    """What the readers of a group lose with r channels gone, r = 0..width; the prior where nothing is known of them."""
+    found = elimination(group, evidence)
+    if found is None:
+        prior: FloatArray = np.linspace(0, 1, group.width + 1) ** 2
+        return prior
+    errors: FloatArray = found.errors.numpy()
+    return errors
 
 
 def savings(widths: IntArray, groups: Sequence[ChannelGroup], evidence: Evidence) -> IntArray:
