@@ -7,12 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from evaluators.masked import MaskHook
+from evaluators.modes import logits_of
+from evaluators.owned import norms
 from evaluators.recipe import Recipe
 from evaluators.score import Score, accuracy
 from evaluators.task import Task
 from evaluators.train import Trainer
+from pruners.connections import kernel_taylor
+from pruners.grouped import Layer
 from pruners.masks import Masks
 from pruners.steps.regroup import Regroup, regroupable, replace_masked
+from pruners.trace import evaluating
+
+TAYLOR_IMAGES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +30,21 @@ class RegroupSchedule:
         percentages: cumulative share of cut connections after each step; published: 10, 20, ..., 90.
         step_epochs: of the training after each step (local fine-tuning); 0 leaves it out.
         final_epochs: of the training of the finished network (global fine-tuning); 0 leaves it out.
+        lasso: factor on the sum of the filters' Euclidean norms, added to the loss of the trainings between steps, so
+            that a filter's connections shrink together; the code has it at 0 (1e-4 commented out).
     """
 
     percentages: tuple[float, ...] = (10, 20, 30, 40, 50)
     step_epochs: float = 0.0
     final_epochs: float = 1.0
+    lasso: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.percentages or list(self.percentages) != sorted(self.percentages):
             raise ValueError(f"percentages must rise, got {self.percentages}")
-        if min(self.percentages) < 0 or max(self.percentages) > 100 or min(self.step_epochs, self.final_epochs) < 0:
-            raise ValueError(f"needs percentages in [0, 100] and epochs >= 0, got {self}")
+        least = min(self.step_epochs, self.final_epochs, self.lasso)
+        if min(self.percentages) < 0 or max(self.percentages) > 100 or least < 0:
+            raise ValueError(f"needs percentages in [0, 100], epochs >= 0 and lasso >= 0, got {self}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +94,12 @@ def run_regroup(
     masks = {name: torch.ones(layer.weight.shape[:2], dtype=torch.bool) for name, layer in layers.items()}
     rounds: list[RegroupRound] = []
     for percentage in schedule.percentages:
-        masks = {name: step.mask(step.clustered(layer), percentage, mask=masks[name]) for name, layer in layers.items()}
+        taylor = _taylor(model, layers, task, generator) if step.importance == "taylor" else {}
+        grouped = {name: step.clustered(layer, taylor=taylor.get(name)) for name, layer in layers.items()}
+        masks = {name: step.mask(found, percentage, mask=masks[name]) for name, found in grouped.items()}
         on_weights = _on_weights(model, masks)
         on_weights.apply(model)
-        hooks = (MaskHook(masks=on_weights),)
+        hooks = (MaskHook(masks=on_weights), FilterLasso(layers=tuple(layers.values()), strength=schedule.lasso))
         if schedule.step_epochs > 0:
             shorter = replace(recipe, steps=None, epochs=schedule.step_epochs)
             Trainer(model=model, task=task, recipe=shorter, hooks=hooks).run(generator=generator)
@@ -98,6 +111,37 @@ def run_regroup(
         longer = replace(recipe, steps=None, epochs=schedule.final_epochs)
         Trainer(model=network, task=task, recipe=longer).run(generator=generator)
     return network.eval(), tuple(rounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FilterLasso:
+    """A `TrainingHook`: `strength` times the sum of the Euclidean norms of all filters of some layers."""
+
+    layers: tuple[Layer, ...]
+    strength: float
+
+    def penalty(self, model: nn.Module, step: int) -> Tensor | None:
+        """The sum, or None where the strength is 0."""
+        if self.strength == 0:
+            return None
+        squares = [layer.weight.flatten(1).square().sum(dim=1) for layer in self.layers]
+        return self.strength * norms(torch.cat(squares)).sum()
+
+    def after_step(self, model: nn.Module, step: int) -> None:
+        """Nothing: the penalty is all."""
+
+
+def _taylor(model: nn.Module, layers: Mapping[str, Layer], task: Task, generator: torch.Generator) -> dict[str, Tensor]:
+    """Mean over batches of `kernel_taylor` of each layer, on the network as it is now."""
+    sums = {name: torch.zeros(layer.weight.shape[:2], dtype=torch.float64) for name, layer in layers.items()}
+    weights = [layer.weight for layer in layers.values()]
+    for images, labels in task.batches(TAYLOR_IMAGES, batch_size=64, generator=generator):
+        with evaluating(model), torch.enable_grad():
+            loss = task.loss(logits_of(model(images)), labels)
+            gradients = torch.autograd.grad(loss, weights)
+        for name, weight, gradient in zip(layers, weights, gradients, strict=True):
+            sums[name] += kernel_taylor(weight, gradient).cpu()
+    return sums
 
 
 def _on_weights(model: nn.Module, masks: Mapping[str, Tensor]) -> Masks:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from evaluators.clipping import clipped_gradients
 from evaluators.masked import MaskHook
 from evaluators.recipe import Recipe
 from evaluators.score import Score, accuracy
@@ -15,7 +16,7 @@ from evaluators.task import Task
 from evaluators.train import Trainer
 from pruners.masks import Masks, nonzero_macs, prunable_weights
 from pruners.pq_index import PQRule
-from pruners.sap_weights import SCOPES, Scope, pruned_further, sparsity
+from pruners.sap_weights import SCOPES, Scope, gini, pruned_further, sparsity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class SapSettings:
         rounds: prunings; there is one training more. Published: 30 for small networks, 15 for ResNets.
         rewind: `init` starts every training from the initial weights, as published; `none` goes on from the trained
             ones, which suits networks that come trained.
+        clip: largest norm of all gradients of a step together, those of masked weights included; published: 1. 0 clips
+            nothing.
         patience: stop when the PQ index of the whole network has risen this many rounds in a row: what is left can't be
             compressed further. 0 never stops. Our reading of the paper's hypothesis.
     """
@@ -36,13 +39,14 @@ class SapSettings:
     scope: Scope = "layer"
     rounds: int = 15
     rewind: Literal["init", "none"] = "none"
+    clip: float = 1.0
     patience: int = 0
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES or self.rewind not in ("init", "none"):
             raise ValueError(f"needs scope in {SCOPES} and rewind init or none, got {self.scope} and {self.rewind}")
-        if self.rounds < 0 or self.patience < 0:
-            raise ValueError(f"needs rounds >= 0 and patience >= 0, got {self.rounds} and {self.patience}")
+        if min(self.rounds, self.patience, self.clip) < 0:
+            raise ValueError(f"needs rounds, patience and clip >= 0, got {self.rounds}, {self.patience}, {self.clip}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,8 @@ class SapRound:
         score: on the search split.
         pqi: PQ index per tensor, of its unmasked weights; higher is sparser.
         global_pqi: of all unmasked weights together.
+        gini: Gini index per tensor, logged beside it as published; higher is sparser.
+        global_gini: of all unmasked weights together.
     """
 
     number: int
@@ -66,6 +72,8 @@ class SapRound:
     score: Score
     pqi: Mapping[str, float]
     global_pqi: float
+    gini: Mapping[str, float]
+    global_gini: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,7 +117,8 @@ def run_sap(
         if settings.rewind == "init":
             _rewind(model, start)
         masks.apply(model)
-        Trainer(model=model, task=task, recipe=recipe, hooks=(MaskHook(masks=masks),)).run(generator=generator)
+        with clipped_gradients(model, settings.clip):
+            Trainer(model=model, task=task, recipe=recipe, hooks=(MaskHook(masks=masks),)).run(generator=generator)
         rounds.append(_measured(model, task, masks, settings.rule, number=len(rounds)))
         stopped = risen([found.global_pqi for found in rounds], settings.patience)
         if stopped or len(rounds) > settings.rounds:
@@ -131,7 +140,9 @@ def _rewind(model: nn.Module, start: Mapping[str, Tensor]) -> None:
 
 
 def _measured(model: nn.Module, task: Task, masks: Masks, rule: PQRule, *, number: int) -> SapRound:
-    pqi, global_pqi = sparsity(prunable_weights(model), masks, rule)
+    weights = prunable_weights(model)
+    pqi, global_pqi = sparsity(weights, masks, rule)
+    by_layer, whole = gini(weights, masks)
     return SapRound(
         number=number,
         remaining_weights=masks.num_kept,
@@ -140,4 +151,6 @@ def _measured(model: nn.Module, task: Task, masks: Masks, rule: PQRule, *, numbe
         score=accuracy(model, task.search),
         pqi=pqi,
         global_pqi=global_pqi,
+        gini=by_layer,
+        global_gini=whole,
     )

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pruners.masks import Masks, nonzero_macs, prunable_weights
 from pruners.pq_index import PQRule
-from pruners.sap_weights import sparsity
+from pruners.sap_weights import gini, sparsity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class WeightRound:
         nonzero_macs: multiply-adds with unmasked weights, for one image; no built network's MACs.
         pqi: PQ index per tensor, of its unmasked weights; higher is sparser.
         global_pqi: of all unmasked weights together.
+        gini: Gini index per tensor, the usual measure of sparsity, beside it; higher is sparser.
+        global_gini: of all unmasked weights together.
         accuracy: on the search split, or None where it was not measured.
     """
 
@@ -30,12 +32,16 @@ class WeightRound:
     nonzero_macs: int
     pqi: Mapping[str, float]
     global_pqi: float
+    gini: Mapping[str, float]
+    global_gini: float
     accuracy: float | None = None
 
 
 def weight_round(model: nn.Module, masks: Masks, example: Tensor, *, number: int) -> WeightRound:
     """The figures of a network under masks, with the PQ index of the default p and q."""
-    pqi, global_pqi = sparsity(prunable_weights(model), masks, PQRule())
+    weights = prunable_weights(model)
+    pqi, global_pqi = sparsity(weights, masks, PQRule())
+    by_layer, whole = gini(weights, masks)
     return WeightRound(
         number=number,
         remaining_weights=masks.num_kept,
@@ -43,4 +49,6 @@ def weight_round(model: nn.Module, masks: Masks, example: Tensor, *, number: int
         nonzero_macs=nonzero_macs(model, masks, example),
         pqi=pqi,
         global_pqi=global_pqi,
+        gini=by_layer,
+        global_gini=whole,
     )

@@ -5,24 +5,35 @@ Shape legend: n filters, c input channels.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pruners.kmeans import balanced, cluster
 
 
-def input_importance(weight: Tensor, *, kind: str = "l1", row_norm: bool = False) -> Tensor:
-    """How much each filter needs each input channel, shape (n, c), float64: the L1 or L2 norm of the kernel.
+def input_importance(weight: Tensor, *, kind: str = "l1") -> Tensor:
+    """How much each filter needs each input channel, shape (n, c), float64: the L1 or L2 norm of the kernel."""
+    kernels = _kernels(weight.detach().cpu().double())
+    return kernels.abs().sum(dim=2) if kind == "l1" else kernels.square().sum(dim=2).sqrt()
 
-    `row_norm` divides each filter's row by its sum, so that small filters count as much as large ones.
-    """
-    kernels = (
-        weight.detach().cpu().double().flatten(2) if weight.dim() > 2 else weight.detach().cpu().double()[..., None]
-    )
-    importance = kernels.abs().sum(dim=2) if kind == "l1" else kernels.square().sum(dim=2).sqrt()
-    return importance / importance.sum(dim=1, keepdim=True).clamp_min(1e-300) if row_norm else importance
+
+def kernel_taylor(weight: Tensor, gradient: Tensor) -> Tensor:
+    """Absolute change of the loss, to first order, if a filter's kernel for an input were zero, shape (n, c)."""
+    return _kernels(weight.detach() * gradient).sum(dim=2).abs()
+
+
+def normalised_rows(importance: Tensor) -> Tensor:
+    """Each filter's row divided by its sum, so that small filters count as much as large ones."""
+    return importance / importance.sum(dim=1, keepdim=True).clamp_min(1e-300)
+
+
+def _kernels(weight: Tensor) -> Tensor:
+    """(n, c, kernel positions), of a convolution's weight or a linear layer's."""
+    return weight.flatten(2) if weight.dim() > 2 else weight[..., None]
 
 
 def group_filters(importance: Tensor, *, num_groups: int, seed: int = 0, equalise: bool = False) -> Tensor:
@@ -40,13 +51,56 @@ def group_filters(importance: Tensor, *, num_groups: int, seed: int = 0, equalis
     return balanced(importance, centres)
 
 
-def cut_connections(importance: Tensor, labels: Tensor, *, percentile: float, mask: Tensor | None = None) -> Tensor:
-    """Which connections stay, shape (n, c), bool: a group keeps the inputs whose centroid is above the threshold.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Connections:
+    """A layer's connections, ready to be cut at any percentile: a group keeps the inputs above the threshold.
 
-    The threshold is the percentile (linear interpolation) of the centroids over all filters and inputs, connections
-    that are cut already counting as zeros; so `percentile` is the cumulative share of cut connections, up to ties.
-    Where the code takes the centroid over all members and the mask of the first one, this takes the centroid over
-    members that still have the connection, and each member's own mask. At least one connection stays.
+    The threshold is the percentile (linear interpolation) of the centroids over all filters and inputs. At least one
+    connection stays.
+
+    Attributes:
+        centroids: mean importance of each input to a group's filters, shape (groups, c).
+        labels: group of each filter, shape (n,).
+        ascending: the centroids over all filters and inputs, sorted, shape (n * c,).
+    """
+
+    centroids: Tensor
+    labels: Tensor
+    ascending: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, importance: Tensor, labels: Tensor) -> "Connections":
+        """Those of a layer with importance (n, c) and labels (n,), none of them cut yet."""
+        centroids = group_centroids(importance, labels, torch.ones_like(importance, dtype=torch.bool))
+        return cls(centroids=centroids, labels=labels, ascending=np.sort(centroids[labels].numpy(), axis=None))
+
+    def kept(self, percentile: float) -> Tensor:
+        """Which connections stay, shape (n, c), bool."""
+        pattern = self.centroids > threshold(self.ascending, percentile)
+        pattern = pattern if bool(pattern.any()) else self.centroids == self.centroids.max()
+        return pattern[self.labels]
+
+    def num_kept(self, percentile: float) -> int:
+        """How many of `kept` are set, without making it."""
+        limit = threshold(self.ascending, percentile)
+        left = len(self.ascending) - int(self.ascending.searchsorted(limit, side="right"))
+        return left or len(self.ascending) - int(self.ascending.searchsorted(self.ascending[-1]))
+
+
+def threshold(ascending: npt.NDArray[np.float64], percentile: float) -> float:
+    """The percentile of sorted values, linearly interpolated."""
+    position = percentile / 100 * (len(ascending) - 1)
+    low = int(position)
+    after = ascending[min(low + 1, len(ascending) - 1)]
+    return float(ascending[low] + (after - ascending[low]) * (position - low))
+
+
+def cut_connections(importance: Tensor, labels: Tensor, *, percentile: float, mask: Tensor | None = None) -> Tensor:
+    """Which connections stay, shape (n, c), bool: as `Connections`, after earlier cuts.
+
+    Connections that are cut already count as zeros, so `percentile` is the cumulative share of cut connections, up to
+    ties. Where the code takes the centroid over all members and the mask of the first one, this takes the centroid over
+    members that still have the connection, and each member's own mask.
 
     Args:
         importance: shape (n, c).
@@ -54,22 +108,26 @@ def cut_connections(importance: Tensor, labels: Tensor, *, percentile: float, ma
         percentile: in [0, 100].
         mask: connections that are left from earlier cuts, shape (n, c).
     """
-    live = torch.ones_like(importance, dtype=torch.bool) if mask is None else mask
-    centroids = group_centroids(importance, labels, live)
-    threshold = float(np.percentile((centroids[labels] * live).numpy(), percentile, method="linear"))
-    pattern = centroids > threshold
-    kept = live & pattern[labels]
-    return kept if bool(kept.any()) else live & (centroids == centroids.max())[labels]
+    if mask is None:
+        return Connections.of(importance, labels).kept(percentile)
+    centroids = group_centroids(importance, labels, mask)
+    limit = threshold(np.sort((centroids[labels] * mask).numpy(), axis=None), percentile)
+    kept = mask & (centroids > limit)[labels]
+    return kept if bool(kept.any()) else mask & (centroids == centroids.max())[labels]
 
 
 def keep_strongest(importance: Tensor, labels: Tensor, *, percentile: float) -> Tensor:
     """Which connections stay, shape (n, c), bool, where every group reads equally many inputs: its strongest ones."""
-    num_inputs = importance.size(1)
-    num_kept = max(1, math.floor(num_inputs * (1 - percentile / 100) + 1e-6))
+    num_kept = num_strongest(importance.size(1), percentile)
     centroids = group_centroids(importance, labels, torch.ones_like(importance, dtype=torch.bool))
     strongest = centroids.argsort(dim=1, descending=True, stable=True)[:, :num_kept]
     pattern = torch.zeros_like(centroids, dtype=torch.bool).scatter_(1, strongest, True)
     return pattern[labels]
+
+
+def num_strongest(num_inputs: int, percentile: float) -> int:
+    """Inputs of every group that stay; at least one."""
+    return max(1, math.floor(num_inputs * (1 - percentile / 100) + 1e-6))
 
 
 def group_centroids(importance: Tensor, labels: Tensor, live: Tensor) -> Tensor:

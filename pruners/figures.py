@@ -18,6 +18,8 @@ SENSITIVITY = "sum of absolute weight x mean gradient"
 RANK = "mean rank"
 INDEPENDENCE = "channel independence"
 CONTRIBUTIONS = "inner products of contributions"
+KERNEL_TAYLOR = "absolute kernel sum of weight x gradient"
+"""Of a layer, by its module's name, shape (filters, inputs), float32; all others are of groups."""
 
 KIND_OF = {
     **dict.fromkeys((FILTER_TAYLOR, ELEMENT_TAYLOR, GATE_TAYLOR, SENSITIVITY), "gradients"),
@@ -28,7 +30,7 @@ KIND_OF = {
 """The kind of evidence that a figure comes with."""
 
 Key = tuple[str, str]
-"""Group name and figure."""
+"""Group (or layer) name and figure."""
 
 
 class Averages:

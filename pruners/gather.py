@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from pruners import figures
+from pruners.connections import kernel_taylor
 from pruners.figures import Averages, Key
+from pruners.grouping import module_of
 from pruners.maps import map_figures
 from pruners.reads import Read, Watch, maps_of, reads_of
 from pruners.swap import swapped
@@ -63,6 +65,7 @@ class _Passes:
     def __init__(self, model: nn.Module, groups: Sequence[ChannelGroup], needs: frozenset[str], loss: Loss) -> None:
         self._model, self._groups, self._loss = model, groups, loss
         self._gradients, self._activations = "gradients" in needs, "activations" in needs
+        self._connections = "connections" in needs
         self._averages = Averages()
         self._mean_gradients: dict[str, Tensor] = {}
         self._num_batches = 0
@@ -75,7 +78,7 @@ class _Passes:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """One batch."""
-        if not (self._gradients or self._activations):
+        if not (self._gradients or self._activations or self._connections):
             return
         x, y = x.to(self._device), y.to(self._device)
         consumers = {piece.tensor for group in self._groups for piece in group.with_role("consumer")}
@@ -90,6 +93,9 @@ class _Passes:
             self._add_masks(name, mask)
         if self._gradients:
             self._add_gradients(gradients)
+        for name in self._layers() if self._connections else ():
+            figure = kernel_taylor(self._parameters[name], gradients[name])
+            self._averages.add(module_of(name), figures.KERNEL_TAYLOR, figure)
         self._num_batches += 1
 
     def result(self) -> dict[Key, Tensor]:
@@ -99,7 +105,8 @@ class _Passes:
                 parts = [self._weighted(piece, self._mean_gradients) for piece in group.with_role("producer")]
                 total = torch.cat(parts, dim=1).abs().sum(dim=1) / self._num_batches
                 self._averages.add(group.name, figures.SENSITIVITY, total)
-        return self._averages.means()
+        means = self._averages.means()
+        return {key: mean.float() if key[1] == figures.KERNEL_TAYLOR else mean for key, mean in means.items()}
 
     def _listen(self, reads: list[Read], batch_size: int) -> dict[str, Tensor]:
         """Take what the forward pass shows and hook what the backward pass will; gradients of masks, still zero."""
@@ -128,10 +135,16 @@ class _Passes:
 
     def _backward(self, value: Tensor) -> dict[str, Tensor]:
         names = {p.tensor for group in self._groups for p in group.slices if p.role != "consumer"}
+        names |= self._layers() if self._connections else set()
         wanted = [name for name in self._parameters if name in names]
         found = torch.autograd.grad(value, [self._parameters[name] for name in wanted], allow_unused=True)
         pairs = zip(wanted, found, strict=True)
         return {name: torch.zeros_like(self._parameters[name]) if g is None else g for name, g in pairs}
+
+    def _layers(self) -> set[str]:
+        """Weights of layers that compute or read a group's channels."""
+        pieces = [p for group in self._groups for p in group.slices if p.role != "scale"]
+        return {p.tensor for p in pieces if p.tensor in self._parameters and self._parameters[p.tensor].dim() > 1}
 
     def _add_masks(self, name: str, mask_BC: Tensor) -> None:
         weight = len(mask_BC)

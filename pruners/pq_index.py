@@ -58,6 +58,21 @@ def pq_index(values: Tensor, p: float, q: float, *, mask: Tensor | None = None) 
     return torch.where(peak[:, 0] > 0, index, 0.0).clamp_min(0.0)
 
 
+def gini_index(values: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Gini index of each row of `values` (units, d), shape (units,); in [0, 1 - 1/d], larger is sparser.
+
+    1 - 2 sum_k |w|_(k) / |w|_1 * (d - k + 1/2) / d over ascending magnitudes, k from 1 (Hurley and Rickard,
+    arXiv:0811.4706, table 1): what SAP is compared with. 0 where the PQ index is undefined.
+    """
+    live = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    dimension = live.sum(dim=1, keepdim=True).double()
+    ascending = torch.where(live, values.abs().double(), 0.0).sort(dim=1).values  # masked zeros come first
+    place = torch.arange(values.size(1), 0, -1, dtype=torch.float64, device=values.device)
+    total = ascending.sum(dim=1, keepdim=True)
+    weighted = (ascending * (place - 0.5)).sum(dim=1) / (total * dimension).clamp_min(1e-300)[:, 0]
+    return torch.where(total[:, 0] > 0, 1 - 2 * weighted, 0.0).clamp_min(0.0)
+
+
 def effective_count(dimension: Tensor, index: Tensor, rule: PQRule) -> Tensor:
     """Lower bound on the entries worth keeping, shape (units,): equation of r in the paper's theorem.
 

@@ -4,14 +4,14 @@ Source: Diao et al., Pruning Deep Neural Networks from a Sparsity Perspective, a
 details of the authors' code (effective count rounded up, strict comparison at the pivot).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from pruners.masks import Masks
-from pruners.pq_index import PQRule, pq_index, pruned_count
+from pruners.pq_index import PQRule, gini_index, pq_index, pruned_count
 
 Scope: TypeAlias = Literal["neuron", "layer", "global"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -48,13 +48,21 @@ def units(weights: Mapping[str, Tensor], masks: Masks, scope: Scope) -> list[tup
 
 def sparsity(weights: Mapping[str, Tensor], masks: Masks, rule: PQRule) -> tuple[dict[str, float], float]:
     """PQ index of every tensor's unmasked weights, by name, and of all together."""
+    return _per_layer(weights, masks, lambda values, mask: pq_index(values, rule.p, rule.q, mask=mask))
+
+
+def gini(weights: Mapping[str, Tensor], masks: Masks) -> tuple[dict[str, float], float]:
+    """Gini index of every tensor's unmasked weights, by name, and of all together."""
+    return _per_layer(weights, masks, lambda values, mask: gini_index(values, mask=mask))
+
+
+def _per_layer(
+    weights: Mapping[str, Tensor], masks: Masks, index: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[dict[str, float], float]:
     rows = units(weights, masks, "layer")
-    layers = {
-        name: float(pq_index(values, rule.p, rule.q, mask=mask))
-        for name, (values, mask) in zip(masks.kept, rows, strict=True)
-    }
-    ((values, mask),) = units(weights, masks, "global")
-    return layers, float(pq_index(values, rule.p, rule.q, mask=mask))
+    layers = {name: float(index(*pair)) for name, pair in zip(masks.kept, rows, strict=True)}
+    (whole,) = units(weights, masks, "global")
+    return layers, float(index(*whole))
 
 
 def _still_kept(values: Tensor, mask: Tensor, rule: PQRule) -> Tensor:

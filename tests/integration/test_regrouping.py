@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evaluators.recipe import Recipe
-from evaluators.regrouping import RegroupSchedule, run_regroup
+from evaluators.regrouping import FilterLasso, RegroupSchedule, run_regroup
 from evaluators.specs import DataSpec, ModelSpec, TaskSpec
 from evaluators.task import Task, load_splits
 from pruners import analyse, count_macs, gather_evidence, make_plan, slim
@@ -42,6 +42,31 @@ def test_local_and_global(task: Task, step_epochs: float, final_epochs: float) -
     assert rounds[0].connections > rounds[1].connections
     assert count_macs(network, task.example) < 0.5 * dense_macs
     assert any(isinstance(module, GroupedLayer) for module in network.modules())
+
+
+def test_taylor_and_lasso(task: Task) -> None:
+    network, rounds = run_regroup(
+        task.dense_model(),
+        task,
+        step=Regroup(num_groups=4, importance="taylor", row_norm=True),
+        schedule=RegroupSchedule(percentages=(60,), step_epochs=1.0, final_epochs=0.0, lasso=1e-3),
+        recipe=Recipe(epochs=1, lr=0.05, batch_size=64),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert rounds[0].connections > 0
+    assert any(isinstance(module, GroupedLayer) for module in network.modules())
+
+
+def test_lasso_is_the_sum_of_the_filters_norms() -> None:
+    layer = torch.nn.Linear(2, 3, bias=False)
+    layer.weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0], [0.0, 0.0], [5.0, 12.0]]))
+    penalty = FilterLasso(layers=(layer,), strength=0.1).penalty(layer, 0)
+    assert penalty is not None
+    assert penalty.item() == pytest.approx(0.1 * (5 + 13))
+    penalty.backward()
+    assert layer.weight.grad is not None
+    torch.testing.assert_close(layer.weight.grad[:2], 0.1 * torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
+    assert FilterLasso(layers=(layer,), strength=0.0).penalty(layer, 0) is None
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.5, 0.7])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from evaluators.clipping import clipped_gradients
 from evaluators.recipe import Recipe
 from evaluators.sap import SapSettings, risen, run_sap
 from evaluators.specs import DataSpec, ModelSpec, TaskSpec
@@ -35,11 +36,31 @@ def test_rounds(task: Task, rewind: str) -> None:
     assert last.remaining_weights < 0.6 * dense.num_weights
     assert last.nonzero_macs < 0.8 * dense.nonzero_macs
     assert last.score.accuracy > 0.5
-    assert set(last.pqi) == set(result.masks.kept)
+    assert set(last.pqi) == set(last.gini) == set(result.masks.kept)
+    assert 0 < last.global_gini < 1
     for name, mask in result.masks.kept.items():
         weight = dict(model.named_parameters())[name]
         assert weight[~mask].abs().sum() == 0
         assert weight[mask].abs().sum() > 0
+
+
+def test_gradients_are_clipped_inside_and_only_there() -> None:
+    model, other = torch.nn.Linear(2, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+
+    def moved(network: torch.nn.Module, gradient: list[list[float]]) -> torch.Tensor:
+        (weight,) = network.parameters()
+        before = weight.detach().clone()
+        weight.grad = torch.tensor(gradient)
+        torch.optim.SGD([weight], lr=1.0).step()
+        return before - weight.detach()
+
+    with clipped_gradients(model, 1.0):
+        torch.testing.assert_close(moved(model, [[3.0, 4.0]]), torch.tensor([[0.6, 0.8]]))
+        torch.testing.assert_close(moved(model, [[0.3, 0.4]]), torch.tensor([[0.3, 0.4]]))
+        torch.testing.assert_close(moved(other, [[5.0]]), torch.tensor([[5.0]]))
+    torch.testing.assert_close(moved(model, [[3.0, 4.0]]), torch.tensor([[3.0, 4.0]]))
+    with clipped_gradients(model, 0.0):
+        torch.testing.assert_close(moved(model, [[3.0, 4.0]]), torch.tensor([[3.0, 4.0]]))
 
 
 def test_a_rising_index_stops() -> None:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from pruners import count_macs
 from pruners.masks import Masks, nonzero_macs, prunable_weights
-from pruners.pq_index import PQRule
-from pruners.sap_weights import Scope, pruned_further, sparsity
+from pruners.pq_index import PQRule, gini_index
+from pruners.sap_weights import Scope, gini, pruned_further, sparsity
 
 E = [8 * 2.0**-i for i in range(10)]
 
@@ -66,6 +66,19 @@ def test_index_of_what_is_left() -> None:
     layers, whole = sparsity(weights, masks, PQRule(p=1, q=2))
     assert layers == pytest.approx({"w": 0.166667, "v": 0.0}, abs=1e-6)
     assert whole == pytest.approx(1 - 6**-0.5 * 3 / 2.36**0.5, abs=1e-6)
+
+
+def test_gini_of_what_is_left() -> None:
+    """[.1 .1 .3 .5]: 1 - 2 (.1 * 3.5 + .1 * 2.5 + .3 * 1.5 + .5 * .5) / 4 = .35; one entry of four: 1 - 1 / 4."""
+    weights = {"w": torch.tensor([[0.5, 0.3, -0.1, 0.1, 9.0]]), "one": torch.tensor([[0.0, 0, -7, 0]])}
+    masks = Masks(kept={"w": torch.tensor([[True] * 4 + [False]]), "one": torch.ones(1, 4, dtype=torch.bool)})
+    layers, whole = gini(weights, masks)
+    assert layers == pytest.approx({"w": 0.35, "one": 0.75})
+    together = torch.tensor([[0.5, 0.3, 0.1, 0.1, 0, 0, 7, 0]])
+    assert whole == pytest.approx(float(gini_index(together)))
+    assert float(gini_index(torch.ones(1, 6))) == float(gini_index(torch.zeros(1, 6))) == 0
+    assert float(gini_index(3 * together)) == pytest.approx(whole)
+    assert float(gini_index(torch.cat([together, together], dim=1))) == pytest.approx(whole)  # cloning
 
 
 def test_nonzero_macs() -> None:

@@ -5,9 +5,22 @@ import torch
 from torch import Tensor, nn
 
 from pruners import STEPS, Plan, analyse, count_macs, gather_evidence, slim
-from pruners.connections import cut_connections, group_centroids, group_filters, input_importance, keep_strongest
+from pruners.connections import (
+    Connections,
+    cut_connections,
+    group_centroids,
+    group_filters,
+    input_importance,
+    keep_strongest,
+    kernel_taylor,
+)
+from pruners.figures import KERNEL_TAYLOR
 from pruners.grouped import GroupedLayer, grouped
+from pruners.rewrite import cut_tensors
 from pruners.steps.regroup import regroupable
+from spaces import UserError
+from tests.oracle.data import SAMPLES, mean_output
+from tests.oracle.toy import chain
 
 IMPORTANCE = torch.tensor(
     [[0.9, 0.8, 0.1, 0.2], [0.8, 0.9, 0.2, 0.1], [0.1, 0.2, 0.7, 0.6], [0.2, 0.1, 0.6, 0.9]], dtype=torch.float64
@@ -41,6 +54,7 @@ def test_kept_inputs(percentile: float, first: list[int], second: list[int]) -> 
         for index in filters:
             assert torch.nonzero(mask[index]).flatten().tolist() == inputs
     assert float((~mask).double().mean()) == percentile / 100
+    assert Connections.of(IMPORTANCE, LABELS).num_kept(percentile) == int(mask.sum())
 
 
 def test_earlier_cuts_count_as_zeros_and_stay_cut() -> None:
@@ -52,6 +66,7 @@ def test_earlier_cuts_count_as_zeros_and_stay_cut() -> None:
 
 def test_something_always_stays() -> None:
     assert cut_connections(torch.ones(4, 4).double(), LABELS, percentile=90).any()
+    assert Connections.of(torch.ones(4, 4).double(), LABELS).num_kept(90) == 16
 
 
 def test_half_is_one_grouped_convolution_without_permutation() -> None:
@@ -78,6 +93,33 @@ def test_equal_groups() -> None:
     assert labels.bincount().tolist() == [3, 3, 3, 3]
     mask = keep_strongest(importance, labels, percentile=70)
     assert mask.sum(dim=1).tolist() == [3] * 12
+
+
+def test_taylor_by_hand() -> None:
+    """Sums over the kernel before the absolute value: 1 * 2 - 3 * 1 and 2 * 2; mean of two batches."""
+    weight = torch.tensor([[[[1.0, -3.0]], [[2.0, 0.0]]]])
+    gradient = torch.tensor([[[[2.0, 1.0]], [[2.0, 9.0]]]])
+    assert kernel_taylor(weight, gradient).tolist() == [[1.0, 4.0]]
+    assert kernel_taylor(torch.tensor([[2.0, -1.0]]), torch.tensor([[-3.0, 4.0]])).tolist() == [[6.0, 4.0]]
+
+
+def test_taylor_through_evidence_and_a_cut() -> None:
+    """The second layer's connections: output w a, loss its mean, so weight x gradient is w times the mean of a."""
+    model, analysis, _ = chain([[1.0], [2.0], [-1.0]], [[3.0, -1.0, 2.0], [1.0, 1.0, 0.0]])
+    evidence = gather_evidence(
+        model, analysis, needs=frozenset({"connections"}), batches=[(SAMPLES, torch.zeros(2))], loss=mean_output
+    )
+    figure = evidence.figures["layers.1", KERNEL_TAYLOR]
+    torch.testing.assert_close(figure, torch.tensor([[3 * 0.5, 1.0, 2 * 1.0], [0.5, 1.0, 0.0]]))
+    step = STEPS.build("regroup", {"importance": "taylor", "num_groups": 2})
+    plan = Plan.of({analysis.groups[0].name: [0, 2]})
+    context = {"groups": analysis.groups, "plan": plan, "dense": model, "evidence": evidence}
+    assert regroupable(model) == {}  # fewer than five inputs; the cut is what is looked at here
+    found = cut_tensors(step._taylor(["layers.1"], evidence), analysis.groups, plan)
+    torch.testing.assert_close(found["layers.1.weight"], torch.tensor([[1.5, 2.0], [0.5, 0.0]]))
+    without = gather_evidence(model, analysis)
+    with pytest.raises(UserError, match="connections"):
+        step.prepare(slim(model, analysis.groups, plan), **{**context, "evidence": without})
 
 
 class Net(nn.Module):
