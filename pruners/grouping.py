@@ -17,6 +17,7 @@ from spaces.group import ChannelGroup, Slice
 
 Place = tuple[str, int]
 """A tensor and an axis."""
+TIED = "only the tied weight that computes it reads it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def _first(places: Mapping[Place, list[int]], trace: Trace, role: str) -> Place 
 
 def _why_not(places: Mapping[Place, list[int]], trace: Trace) -> str | None:
     if _first(places, trace, "consumer") is None:
-        return "nothing that can be cut reads it"
+        return TIED if trace.both & set(places) else "nothing that can be cut reads it"
     if _first(places, trace, "producer") is None:
         return "no layer produces it"
     return None

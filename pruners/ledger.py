@@ -56,6 +56,7 @@ class Ledger:
 
     axes: dict[tuple[str, int], Axis] = field(default_factory=dict)
     roles: dict[tuple[str, int], Role] = field(default_factory=dict)
+    both: set[tuple[str, int]] = field(default_factory=set)
     frozen: dict[int, str] = field(default_factory=dict)
     hints: dict[int, str] = field(default_factory=dict)
     terms: list[Term] = field(default_factory=list)
@@ -81,6 +82,8 @@ class Ledger:
         key = (tensor, axis)
         if self.roles.get(key, "scale") == "scale":
             self.roles[key] = role
+        elif {role, self.roles[key]} == {"producer", "consumer"}:
+            self.both.add(key)
 
     def opaque(self, reason: str) -> Tensor:
         """A new node, shape (1,), for values that no channel label describes; whatever ties with it stays dense."""

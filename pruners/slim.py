@@ -139,18 +139,19 @@ def resize(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module
     Raises:
         PlanError: a name that the model does not have.
     """
-    known = {name for name, _ in named_tensors(model)}
+    known = dict(named_tensors(model))
+    new: dict[int, Tensor] = {}
     for name, shape in shapes.items():
         if name not in known:
             raise PlanError(f"the architecture names {name!r}, which this model does not have")
-        owner, _, leaf = name.rpartition(".")
-        module = model.get_submodule(owner)
-        old = getattr(module, leaf)
+        old = known[name]
         if tuple(old.shape) != tuple(shape):
-            new = torch.empty(tuple(shape), dtype=old.dtype, device=old.device)
-            value = nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new
-            setattr(module, leaf, value)
+            empty = torch.empty(tuple(shape), dtype=old.dtype, device=old.device)
+            learned = isinstance(old, nn.Parameter)
+            new[id(old)] = nn.Parameter(empty, requires_grad=old.requires_grad) if learned else empty
     for module in model.modules():
+        for table in (module.__dict__["_parameters"], module.__dict__["_buffers"]):
+            table.update({name: new[id(old)] for name, old in table.items() if id(old) in new})  # tied ones stay tied
         agree(module)
     return model
 

@@ -24,6 +24,7 @@ class Trace:
     Attributes:
         axes: every axis of every parameter and buffer that met a channel, with its nodes.
         roles: what each axis does.
+        both: axes of tied weights that compute channels in one layer and read them in another.
         classes: class of every node, shape (num_nodes,); equal classes are cut together.
         frozen: node -> why its class stays dense.
         hints: node -> what tied its class together.
@@ -36,6 +37,7 @@ class Trace:
 
     axes: Mapping[tuple[str, int], Axis]
     roles: Mapping[tuple[str, int], Role]
+    both: frozenset[tuple[str, int]]
     classes: IntArray
     frozen: Mapping[int, str]
     hints: Mapping[int, str]
@@ -66,6 +68,7 @@ def trace(model: nn.Module, example_input: Any) -> Trace:
     return Trace(
         axes=tracer.ledger.axes,
         roles=tracer.ledger.roles,
+        both=frozenset(tracer.ledger.both),
         classes=tracer.ledger.classes(),
         frozen=tracer.ledger.frozen,
         hints=tracer.ledger.hints,

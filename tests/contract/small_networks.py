@@ -292,3 +292,26 @@ def pointless_number() -> Network:
             return left.abs() ** self.power + right
 
     return nn.Sequential(block(3, 8), Powers(), block(4, 6), head(6)), image()
+
+
+class Transposed(nn.Module):
+    """A linear layer by another one's weight, from its outputs to its inputs."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.t())
+
+
+@pattern
+def tied_decoder() -> Network:
+    """One parameter whose rows compute channels in one place and read them in another."""
+    code = nn.Linear(6, 7, bias=False)
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return self.out(F.relu(self.decode(F.relu(self.code(F.relu(self.into(x)))))))
+
+    layers = {"into": nn.Linear(4, 6), "decode": Transposed(code.weight), "out": nn.Linear(6, 3)}
+    return Lambda(forward, code=code, **layers), torch.randn(1, 4)

@@ -68,6 +68,7 @@ WIDTHS = {
     "nothing_to_cut": (),
     "borders_by_attributes": (4, 4, 4, 3, 6, 5, 4),
     "pointless_number": (4, 6),
+    "tied_decoder": (6,),
     "attention_heads": (6, 4, 16),
     "attention_heads_step_by_step": (6, 4, 16),
     "attention_heads_of_the_width": (16,),
@@ -82,8 +83,11 @@ REASONS = {
     "weight_norm": ("0.0", "weights are normalised over this axis"),
     "channel_attention_over_neighbours": ("stem.0", "all of its channels depend on each other"),
     "recurrent": ("cell.weight_ih_l0", ""),
+    "tied_decoder": ("code", "only the tied weight that computes it reads it"),
     "attention_heads_of_the_width": ("attention.qkv", "whole attention heads: its cut breaks the forward pass"),
 }
+
+TIED = [("tied_weights", "first", "second"), ("tied_decoder", "code", "decode")]
 
 
 def network(name: str) -> small_networks.Network:
@@ -129,6 +133,18 @@ def test_numbers_of_modules_are_written_down(name: str) -> None:
     rebuilt = resize(rebuild_structure(network(name)[0], structure), shapes)
     rebuilt.load_state_dict(small.state_dict())
     torch.testing.assert_close(rebuilt(example), small(example))
+
+
+@pytest.mark.parametrize(("name", "one", "two"), TIED)
+def test_a_parameter_of_two_layers_stays_one(name: str, one: str, two: str) -> None:
+    model, example = network(name)
+    small = halved(model, example)[1]
+    assert small.get_parameter(f"{one}.weight") is small.get_parameter(f"{two}.weight")
+    assert small.get_parameter(f"{one}.weight").shape != model.get_parameter(f"{one}.weight").shape
+    rebuilt = resize(network(name)[0], {tensor: tuple(value.shape) for tensor, value in named_tensors(small)})
+    assert rebuilt.get_parameter(f"{one}.weight") is rebuilt.get_parameter(f"{two}.weight")
+    rebuilt.load_state_dict(small.state_dict())
+    torch.testing.assert_close(rebuilt.eval()(example), small.eval()(example))
 
 
 @pytest.mark.parametrize("name", [name for name in PATTERNS if name != "einsum"])
