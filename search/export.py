@@ -26,7 +26,7 @@ from search.export_layers import group_widths, layer_changes
 from search.export_measure import environment, measure
 from search.made import Made
 from search.prepare import Prepared, Say, quiet
-from search.report import ExportReport, FileCheck
+from search.report import ExportReport, FileCheck, PredictedLatency
 from search.report_html import to_html
 from spaces import Candidate, UserError
 
@@ -127,7 +127,7 @@ class _Export:
         with self._stage("measuring on the test split"):
             test = load_test(self._task.spec).to(self._task.device)
             models = {"dense": self._dense, "pruned": self._pruned}
-            found = measure(models, self._task, test, written=written)
+            found = measure(models, self._task, test, written=written, predicted=self._predicted())
         with self._stage("writing"):
             self._write_all(folder, formats)
         with self._stage("loading every file again"):
@@ -151,6 +151,20 @@ class _Export:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             before=self._before,
         )
+
+    def _predicted(self) -> dict[str, PredictedLatency]:
+        analysis = self._prepared.analysis
+        latency = analysis.latency
+        if latency is None:
+            return {}
+        table = latency.table
+        pruned = float(latency.predict(self._plan.counts(analysis.groups))[0])
+        return {
+            name: PredictedLatency(
+                batch_size=table.batch_size, milliseconds=milliseconds, device=table.device, threads=table.threads
+            )
+            for name, milliseconds in (("dense", latency.dense_ms), ("pruned", pruned))
+        }
 
     def _write_all(self, folder: Path, formats: frozenset[str]) -> None:
         exported = self._exported(self._pruned)

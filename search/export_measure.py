@@ -19,14 +19,21 @@ from evaluators.train import accuracy
 from pruners import count
 from pruners.timing import Latency, device_name, measure_latency
 from search.export_formats import FORMATS, Exported
-from search.report import Measurement
+from search.report import Measurement, PredictedLatency
 
 LATENCY_BATCHES = {"cuda": (1, 256)}
 PROCESSOR_BATCHES = (1, 32)
 """Batch sizes that latency is measured with: one image, and a batch that keeps the device busy."""
 
 
-def measure(models: Mapping[str, nn.Module], task: Task, test: Split, *, written: Exported) -> dict[str, Measurement]:
+def measure(
+    models: Mapping[str, nn.Module],
+    task: Task,
+    test: Split,
+    *,
+    written: Exported,
+    predicted: Mapping[str, PredictedLatency] | None = None,
+) -> dict[str, Measurement]:
     """Accuracy, cost, size and latency of each network.
 
     Args:
@@ -34,8 +41,10 @@ def measure(models: Mapping[str, nn.Module], task: Task, test: Split, *, written
         task: the data that latency is measured on.
         test: the test split, on the task's device.
         written: how the networks would be written, for their size; its own network is not looked at.
+        predicted: what a latency table says of each; they are measured at its batch size too.
     """
-    latency = _latency(models, task)
+    predicted = predicted or {}
+    latency = _latency(models, task, {item.batch_size for item in predicted.values()})
     found = {}
     for name, model in models.items():
         score = accuracy(model, test)
@@ -48,6 +57,7 @@ def measure(models: Mapping[str, nn.Module], task: Task, test: Split, *, written
             params=counts.params,
             size_bytes=_weights_size(model, written),
             latency=latency[name],
+            predicted_latency=predicted.get(name),
         )
     return found
 
@@ -65,8 +75,8 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _latency(models: Mapping[str, nn.Module], task: Task) -> dict[str, tuple[Latency, ...]]:
-    wanted = LATENCY_BATCHES.get(task.device.type, PROCESSOR_BATCHES)
+def _latency(models: Mapping[str, nn.Module], task: Task, further: set[int]) -> dict[str, tuple[Latency, ...]]:
+    wanted = {*LATENCY_BATCHES.get(task.device.type, PROCESSOR_BATCHES), *further}
     images, _ = Batches(task.search).plain(slice(0, max(wanted)))
     sizes = sorted({min(size, len(images)) for size in wanted})
     runs = [measure_latency(models, images[:size]) for size in sizes]

@@ -11,7 +11,7 @@ from search.made import make
 from search.prepare import Say, prepare, quiet, recipe
 from search.report import ExportReport
 from search.run_folder import RunFolder, check_resumable, with_overrides
-from search.targets import Target, format_macs
+from search.targets import LatencyTarget, Target, format_macs
 from search.tracking import tracking_uri
 
 
@@ -19,6 +19,7 @@ def export_run(
     folder: RunFolder,
     *,
     target_flops: str,
+    target_latency: str | None = None,
     out: Path,
     formats: frozenset[str] = frozenset(FORMATS),
     overrides: Sequence[str] = (),
@@ -29,6 +30,7 @@ def export_run(
     Args:
         folder: the run, finished or not.
         target_flops: the budget; of a range, its upper end.
+        target_latency: another one, of predicted latency.
         out: folder to write.
         formats: names in `FORMATS`.
         overrides: `key=value` settings on top of the run's, such as `finetune.epochs=100`.
@@ -43,7 +45,7 @@ def export_run(
     check_resumable(folder.config(), config)
     settings = recipe(config.finetune, key="finetune", base=EXPORT_RECIPE)
     result = read_run(folder)
-    member = pick(result, target_flops)
+    member = pick(result, target_flops, target_latency)
     share = member.macs / result.dense.macs
     progress(f"exporting trial {member.number}: {format_macs(member.macs)} MACs, {share:.1%} of the dense network's")
     prepared = prepare(config, folder=folder.path, dense_accuracy=result.dense.accuracy, say=progress)
@@ -59,14 +61,18 @@ def export_run(
     )
     if config.tracking.enabled:
         progress("registering in MLflow")
-        progress(_register(result, report, out=out, trial=member.number, alias=budget_alias(target_flops)))
+        alias = budget_alias(target_flops, target_latency)
+        progress(_register(result, report, out=out, trial=member.number, alias=alias))
     return report
 
 
-def budget_alias(target_flops: str) -> str:
-    """The name of a budget among a model's versions: `flops-40` for 0.4 or 40%, `flops-55M` for 55M."""
+def budget_alias(target_flops: str, target_latency: str | None = None) -> str:
+    """The name of a budget among a model's versions: `flops-40` for 0.4 or 40%, `flops-55M-latency-3ms` for two."""
     amount = Target.parse(target_flops).high
     text = f"{100 * amount.value:.6g}" if amount.is_fraction else format_macs(amount.value).replace(".00", "")
+    if target_latency is not None:
+        limit = LatencyTarget.parse(target_latency)
+        text += "-latency-" + (f"{100 * limit.value:.6g}" if limit.is_fraction else f"{limit.value:.6g}ms")
     return "flops-" + text.replace(".", "-")
 
 

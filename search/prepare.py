@@ -17,14 +17,15 @@ from evaluators.recipe import Recipe
 from evaluators.score import accuracy
 from evaluators.task import DataSpec, ModelSpec, Splits, Task, TaskSpec, load_splits
 from pruners import Analysis, Evidence, GroupRules, analyse, gather_evidence
+from search.anchors import takes_vectors
 from search.config import Config
 from search.front import Dense
 from search.latency import LATENCY_FILE, latency_model
-from search.plugin_spaces import build_space, check_plugins
+from search.plugin_spaces import build_space, check_plugins, published
 from search.samplers import build_sampler
 from search.targets import Budget
 from spaces import InfeasibleError, Registry, UserError
-from spaces.space import Space
+from spaces.space import NO_STEP, Space
 
 EVIDENCE_SAMPLES = 512
 """Training images that gradients and activations are averaged over."""
@@ -166,9 +167,19 @@ def survey(config: Config) -> Analysis:
     Raises:
         UserError: as `prepare`.
     """
+    return examined(config)[2]
+
+
+def examined(config: Config) -> tuple[Task, nn.Module, Analysis]:
+    """The task, the dense network as it is before any training, and its analysis.
+
+    Raises:
+        UserError: as `prepare`.
+    """
     spec = _placed(task_spec(config), config)
     task = Task(spec, load_splits(spec))
-    return _analysed(config, task, task.dense_model())
+    model = task.dense_model()
+    return task, model, _analysed(config, task, model)
 
 
 def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) -> Recipe:
@@ -196,11 +207,12 @@ def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) 
 
 
 def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:
-    """The evidence that the space's plugins need of the dense network."""
+    """The evidence that the space's plugins need of the dense network, and those whose vectors are its anchors."""
+    allocators = published(pruners.ALLOCATORS) if takes_vectors(space, analysis) else space.allocators
     used: tuple[tuple[Registry[Any], str], ...] = (
-        *((pruners.ALLOCATORS, plugin.name) for plugin in space.allocators),
+        *((pruners.ALLOCATORS, plugin.name) for plugin in allocators),
         *((pruners.METHODS, plugin.name) for plugin in space.methods),
-        *((pruners.STEPS, plugin.name) for plugin in space.steps),
+        *((pruners.STEPS, plugin.name) for plugin in space.steps if plugin != NO_STEP),
     )
     needs = frozenset().union(*(getattr(registry.entry(name).target, "needs", ()) for registry, name in used))
     generator = torch.Generator().manual_seed(task.spec.seed)
@@ -257,6 +269,7 @@ __all__ = [
     "Prepared",
     "Say",
     "check_config",
+    "examined",
     "gather",
     "group_rules",
     "prepare",

@@ -11,6 +11,23 @@ MADE_BY = "paretoprune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedLatency:
+    """What the latency table of a run says of a network's widths; it knows nothing of a step.
+
+    Attributes:
+        batch_size: images per forward pass.
+        milliseconds: of a pass.
+        device: that the table was measured on.
+        threads: of its processor.
+    """
+
+    batch_size: int
+    milliseconds: float
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One network, measured.
 
@@ -22,6 +39,7 @@ class Measurement:
         params: elements of all parameters.
         size_bytes: of the weights as safetensors.
         latency: by batch size.
+        predicted_latency: by the run's latency table; None without one.
     """
 
     accuracy: float
@@ -31,6 +49,7 @@ class Measurement:
     params: int
     size_bytes: int
     latency: tuple[Latency, ...]
+    predicted_latency: PredictedLatency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +196,15 @@ def comparison(report: ExportReport) -> tuple[Row, ...]:
                 change=f"{after.milliseconds / before.milliseconds:.0%} of the time",
             )
         )
+    if (old := dense.predicted_latency) is not None and (new := pruned.predicted_latency) is not None:
+        rows.append(
+            Row(
+                name=f"latency predicted for {old.device}, batch {old.batch_size}",
+                dense=f"{old.milliseconds:.2f} ms",
+                pruned=f"{new.milliseconds:.2f} ms",
+                change=f"{new.milliseconds / old.milliseconds:.0%} of the time",
+            )
+        )
     return tuple(rows)
 
 
@@ -185,4 +213,11 @@ def _counted(name: str, dense: int, pruned: int) -> Row:
 
 
 def _measurement(data: Mapping[str, Any]) -> Measurement:
-    return Measurement(**{**data, "latency": tuple(Latency(**item) for item in data["latency"])})
+    predicted = data.get("predicted_latency")
+    return Measurement(
+        **{
+            **data,
+            "latency": tuple(Latency(**item) for item in data["latency"]),
+            "predicted_latency": None if predicted is None else PredictedLatency(**predicted),
+        }
+    )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from search.cli import export_commands, search_command, show_commands, ui_commands
+from search.cli import export_commands, latency_command, search_command, show_commands, ui_commands
 from spaces import ParetopruneError, UserError
 
 _USER_MISTAKE, _INTERRUPTED = 2, 130
@@ -57,5 +57,6 @@ app.command("export")(export_commands.export)
 app.command("prune")(export_commands.prune)
 app.command("mask")(export_commands.mask)
 app.command("inspect")(show_commands.inspect)
+app.command("latency")(latency_command.latency)
 app.command("list")(show_commands.list_plugins)
 app.command("sync")(ui_commands.sync)

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import RUNS, TARGET_HELP, ConfigFile, Run, RunsDir, Settings
+from search.cli.options import NO_LATENCY, RUNS, TARGET_HELP, ConfigFile, Run, RunsDir, Settings, TargetLatency
 
 if TYPE_CHECKING:
     from search.config import Config, Plugin
     from search.mask import MaskReport
     from search.report import ExportReport
 
-Target = Annotated[str, typer.Option("--target-flops", help=TARGET_HELP, show_default=False)]
+Target = Annotated[
+    str | None, typer.Option("--target-flops", help=TARGET_HELP + " Or --target-latency, or both.", show_default=False)
+]
 OptionalTarget = Annotated[str | None, typer.Option("--target-flops", help=TARGET_HELP + " Default: the run's own.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; new, or an earlier export.", show_default=False)]
 Formats = Annotated[
@@ -25,6 +27,7 @@ def export(
     run: Run,
     out: Out,
     target_flops: OptionalTarget = None,
+    target_latency: TargetLatency = None,
     form: Formats = None,
     settings: Settings = None,
     runs: RunsDir = RUNS,
@@ -41,15 +44,22 @@ def export(
     with Display() as display:
         formats = frozenset(form or FORMATS)
         report = export_run(
-            folder, target_flops=target, out=out, formats=formats, overrides=settings or (), progress=display.say
+            folder,
+            target_flops=target,
+            target_latency=target_latency,
+            out=out,
+            formats=formats,
+            overrides=settings or (),
+            progress=display.say,
         )
     _report(report, out)
 
 
 def prune(
     config: ConfigFile,
-    target_flops: Target,
     out: Out,
+    target_flops: Target = None,
+    target_latency: TargetLatency = None,
     method: Annotated[
         str | None, typer.Option("--method", help="A method, or {name: fpgm, ...}. Default: the regime's reader.")
     ] = None,
@@ -68,9 +78,8 @@ def prune(
     from search.config_file import parse_plugin
 
     before = None if regime is None else parse_plugin(regime, key="--regime")
-    loaded = _one_budget(
-        config, target_flops, method=_reader(method, before), allocator=allocator, settings=settings or ()
-    )
+    budgets = _budgets(target_flops, target_latency)
+    loaded = _one_budget(config, budgets, method=_reader(method, before), allocator=allocator, settings=settings or ())
     from search.cli.progress import Display
     from search.prune import prune_network
 
@@ -99,7 +108,7 @@ def mask(
     from search.config_file import load_config, parse_plugin
 
     plugin = parse_plugin(method, key="--method")
-    loaded = load_config(config, overrides=settings or ())
+    loaded = load_config(config, overrides=[*(settings or ()), *NO_LATENCY])
     from search.cli.progress import Display
     from search.export import EXPORT_RECIPE
     from search.mask import check_method, mask_network
@@ -126,14 +135,26 @@ def _reader(method: str | None, regime: "Plugin | None") -> str:
     return channel_regime(regime).reads
 
 
-def _one_budget(config: Path, target_flops: str, *, method: str, allocator: str, settings: Sequence[str]) -> "Config":
+def _budgets(target_flops: str | None, target_latency: str | None) -> list[str]:
+    """Settings of the budgets; with latency alone, MACs may be all that the dense network has."""
+    from spaces import UserError
+
+    if target_flops is None and target_latency is None:
+        raise UserError("--target-flops", None, "is required, or --target-latency")
+    latency = [] if target_latency is None else [f"target_latency={target_latency}"]
+    return [f"target_flops={target_flops or '100%'}", *latency]
+
+
+def _one_budget(
+    config: Path, budgets: Sequence[str], *, method: str, allocator: str, settings: Sequence[str]
+) -> "Config":
     from search.config_file import load_config
     from spaces import UserError
 
     plugins = [f"space.methods=[{method}]", f"space.allocators=[{allocator}]", "space.preset=methods"]
-    loaded = load_config(config, overrides=[*settings, *plugins, f"target_flops={target_flops}"])
+    loaded = load_config(config, overrides=[*settings, *plugins, *budgets])
     if loaded.target.low != loaded.target.high:
-        raise UserError("--target-flops", target_flops, "must be one budget here, such as 0.45 or 55M")
+        raise UserError("--target-flops", loaded.target_flops, "must be one budget here, such as 0.45 or 55M")
     return loaded
 
 

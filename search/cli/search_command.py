@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.cli.options import RUNS, TARGET_HELP, RunsDir, Settings
+from search.cli.options import RUNS, TARGET_HELP, RunsDir, Settings, TargetLatency
 from spaces import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def search(
     config: Annotated[Path | None, typer.Argument(help="Configuration, a YAML file.", show_default=False)] = None,
     target_flops: Annotated[str | None, typer.Option("--target-flops", help=TARGET_HELP)] = None,
+    target_latency: TargetLatency = None,
     trials: Annotated[int | None, typer.Option("--trials", help="Candidates to evaluate.")] = None,
     settings: Settings = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run.")] = None,
@@ -27,6 +28,8 @@ def search(
     overrides = [*(settings or ())]
     if target_flops is not None:
         overrides.append(f"target_flops={target_flops}")
+    if target_latency is not None:
+        overrides.append(f"target_latency={target_latency}")
     if trials is not None:
         overrides.append(f"trials={trials}")
     if resume is not None:

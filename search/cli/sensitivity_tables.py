@@ -20,10 +20,11 @@ def show_sensitivity(
     Raises:
         UserError: a mistake in the configuration or the options.
     """
+    from search.cli.options import NO_LATENCY
     from search.config_file import load_config
 
     # whatever the file searches, here is one method and no budget
-    plain = ["space.allocators=[uniform]", "space.steps=[]", "space.preset=methods", "target_flops=100%"]
+    plain = ["space.allocators=[uniform]", "space.steps=[]", "space.preset=methods", "target_flops=100%", *NO_LATENCY]
     loaded = load_config(config, overrides=[*settings, f"space.methods=[{method or 'l2'}]", *plain])
     from evaluators.sensitivity import RATIOS, check_ratios
     from search.cli.progress import Display

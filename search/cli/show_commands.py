@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +46,7 @@ def front(
     if form is Format.csv:
         _print_csv(rows, empty="trial")
     elif form is Format.json:
-        dense = {"macs": result.dense.macs, "params": result.dense.params, "accuracy": result.dense.accuracy}
+        dense = asdict(result.dense)
         hypervolume = result.front.hypervolume()
         data = {"run": result.folder.name, "dense": dense, "fidelity": result.front.fidelity}
         typer.echo(json.dumps({**data, "hypervolume": hypervolume, "front": rows}, indent=1))
@@ -125,8 +126,7 @@ def _show_structure(config: Path, settings: list[str] | None) -> None:
     rows = [(x.name, x.kind, f"{x.macs:,}", f"{100 * x.macs / cost.dense_macs:.1f} %", f"{x.params:,}") for x in layers]
     out.print(plain_table("\nLayers", ("layer", "kind", "MACs", "share", "parameters"), rows, right=(2, 3, 4)))
     if analysis.dense:
-        left = [(item.name, item.width, item.reason) for item in analysis.dense]
-        out.print(plain_table("\nLeft as it is", ("layer", "channels", "why"), left, right=(1,)))
+        out.print(_dense_table(analysis))
     out.print(
         f"\n{cost.dense_macs:,} MACs ({cost.dense_thop:,} by thop), {cost.dense_params:,} parameters; "
         f"reachable budgets: {cost.min_macs / cost.dense_macs:.3f} to 1, "
@@ -158,12 +158,32 @@ def list_plugins(kind: Annotated[str, typer.Argument(help="methods, allocators, 
 def _groups_table(analysis: "Analysis") -> object:
     from search.cli.tables import plain_table
 
-    macs = {layer.name: layer.macs for layer in analysis.cost.layers(analysis.cost.dense)}
+    costs = {layer.name: layer for layer in analysis.cost.layers(analysis.cost.dense)}
     rows = []
     for group in analysis.groups:
         layers = {piece.tensor.rsplit(".", maxsplit=1)[0] for piece in group.slices}
-        share = sum(macs.get(name, 0) for name in layers) / analysis.cost.dense_macs
+        touched = [costs[name] for name in layers if name in costs]
+        macs = sum(layer.macs for layer in touched) / analysis.cost.dense_macs
+        params = sum(layer.params for layer in touched) / analysis.cost.dense_params
         rules = f"{group.min_keep}..{group.max_keep}" + (f" by {group.multiple_of}" if group.multiple_of > 1 else "")
-        rows.append((group.name, group.stage, group.width, rules, len(layers), f"{100 * share:.1f} %"))
-    columns = ("group", "stage", "channels", "may keep", "layers touched", "their share of MACs")
-    return plain_table("Channel groups", columns, rows, right=(2, 3, 4, 5))
+        rows.append((group.name, group.stage, group.width, rules, len(layers), _percent(macs), _percent(params)))
+    columns = ("group", "stage", "channels", "may keep", "layers touched", "their share of MACs", "of parameters")
+    return plain_table("Channel groups", columns, rows, right=(2, 3, 4, 5, 6))
+
+
+def _dense_table(analysis: "Analysis") -> object:
+    from search.cli.tables import plain_table
+
+    cost = analysis.cost
+    macs = {layer.name: layer.macs for layer in cost.layers(cost.dense)}
+    rows = []
+    for item in analysis.dense:
+        layers = item.layers or (item.name,)
+        share = sum(macs.get(name, 0) for name in layers) / cost.dense_macs
+        rows.append((item.name, len(layers), item.width, _percent(share), item.reason))
+    columns = ("layer", "layers", "channels", "their share of MACs", "why")
+    return plain_table("\nLeft as it is", columns, rows, right=(1, 2, 3))
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"

@@ -1,7 +1,7 @@
 """Tables for people, and how the console is made."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +9,21 @@ from rich.table import Table
 from search.combinations import COLUMNS, NUMBERS, cells, combinations, tallies
 from search.front import Dense, Front, Measured
 from search.targets import format_macs
+
+_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "trial": "right",
+    "accuracy %": "right",
+    "change": "right",
+    "MACs": "right",
+    "of dense": "right",
+    "parameters": "right",
+    "latency": "right",
+    "allocator": "left",
+    "method": "left",
+    "step": "left",
+}
+_OPTIONAL = ("latency", "step")
+"""Columns that are left out where no row has anything there."""
 
 
 def console(*, err: bool = False) -> Console:
@@ -22,34 +37,32 @@ def console(*, err: bool = False) -> Console:
 def front_table(front: Front, *, dense: Dense, title: str, limit: int | None = None) -> Table:
     """The front from the smallest network to the largest; with `limit`, evenly thinned."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for name, justify in (
-        ("trial", "right"),
-        ("accuracy %", "right"),
-        ("change", "right"),
-        ("MACs", "right"),
-        ("of dense", "right"),
-        ("parameters", "right"),
-        ("allocator", "left"),
-        ("method", "left"),
-        ("step", "left"),
-    ):
-        if name != "step" or any(item.candidate.step for item in front.members):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for item in _thinned(front.members, limit):
-        row = [
-            str(item.number),
-            f"{100 * item.accuracy:.2f}",
-            f"{100 * (item.accuracy - dense.accuracy):+.2f}",
-            format_macs(item.macs),
-            f"{100 * item.macs / dense.macs:.1f} %",
-            f"{item.evaluation.params:,}",
-            item.candidate.allocator.name,
-            item.candidate.method.name,
-        ]
-        if len(table.columns) > len(row):
-            row.append(item.candidate.step.name if item.candidate.step else "")
-        table.add_row(*row)
+    rows = [_front_row(item, dense=dense) for item in _thinned(front.members, limit)]
+    absent = {name for name in _OPTIONAL if not any(row[name] for row in rows)}
+    for name, justify in _COLUMNS.items():
+        if name not in absent:
+            table.add_column(name, justify=justify)
+    for row in rows:
+        table.add_row(*(text for name, text in row.items() if name not in absent))
     return table
+
+
+def _front_row(item: Measured, *, dense: Dense) -> dict[str, str]:
+    """A cell for every column of `_COLUMNS`, in their order."""
+    latency, candidate = item.evaluation.latency_ms, item.candidate
+    cells = (
+        str(item.number),
+        f"{100 * item.accuracy:.2f}",
+        f"{100 * (item.accuracy - dense.accuracy):+.2f}",
+        format_macs(item.macs),
+        f"{100 * item.macs / dense.macs:.1f} %",
+        f"{item.evaluation.params:,}",
+        "" if latency is None else f"{latency:.3g} ms",
+        candidate.allocator.name,
+        candidate.method.name,
+        candidate.step.name if candidate.step else "",
+    )
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def plain_table(

@@ -154,7 +154,7 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_help_names_every_command() -> None:
     result = call("--help")
     assert result.exit_code == 0
-    for name in ("search", "front", "ui", "export", "prune", "mask", "inspect", "list", "sync"):
+    for name in ("search", "front", "ui", "export", "prune", "mask", "inspect", "latency", "list", "sync"):
         assert name in result.output
         assert call(name, "--help").exit_code == 0
 
