@@ -62,6 +62,8 @@ def prune_in_rounds(
     facts = evidence or _evidence(candidate, network, task, here, generator)
     for left in reversed(range(candidate.rounds)):
         after_step = priced(candidate, here, facts)
+        if left:  # a limit of milliseconds holds for the network that is left in the end
+            after_step = replace(after_step, latency=None)
         macs = int(after_step.cost.macs(here.cost.dense)[0])
         budget = budget_of_round(macs, channels.budget_macs, rounds_left=left)
         plan = make_plan(_of_round(candidate, budget), after_step, facts)

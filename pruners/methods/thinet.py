@@ -22,12 +22,14 @@ class ThiNet:
     sampled outputs. The sets are nested, so the order is the score.
 
     Source: Luo et al., ThiNet, arXiv:1707.06342, equation 6 and algorithm 1; the paper's least-squares rescaling of
-    what stays (equation 7) is left to the training that follows. All layers that read the group are sampled.
+    what stays (equation 7) is the step `rescale`. All layers that read the group are sampled.
     """
 
     domains: ClassVar[Mapping[str, Domain]] = {}
     needs: ClassVar[frozenset[str]] = frozenset({"maps"})
-    fidelity: ClassVar[str] = "without the least-squares rescaling of the kept channels"
+    fidelity: ClassVar[str] = (
+        "the rescaling of the kept channels is the step `rescale`; all groups from the dense network"
+    )
 
     def score(self, group: ChannelGroup, evidence: Evidence) -> Tensor:
         return removal_order(evidence.figure(group, figures.CONTRIBUTIONS))
