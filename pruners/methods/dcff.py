@@ -31,4 +31,4 @@ class DCFF:
     def score(self, group: ChannelGroup, evidence: Evidence) -> Tensor:
         codes = (-evidence.distances(group) / self.temperature).log_softmax(dim=1)
         entropy = (codes.exp() * codes).sum(dim=1)
-        return entropy - (codes.exp() @ codes.T).mean(dim=1)
+        return entropy - codes.exp() @ codes.mean(dim=0)  # the mean over all others' codes taken first

@@ -15,7 +15,7 @@ def test_factors_by_hand() -> None:
 
 
 def test_ridge_draws_the_factors_to_one() -> None:
-    """A channel of square 4, a removed one of square 1 with product 2, so the mean is 2.5: d = 2 / (4 + ridge * 2.5)."""
+    """Squares 4 and, of the removed one, 1, so the mean is 2.5; product 2: d = 2 / (4 + ridge * 2.5)."""
     rows = torch.tensor([[2.0], [1.0]], dtype=torch.float64)
     assert fitted(rows @ rows.T, (0,), ridge=0.4).tolist() == pytest.approx([1 + 2 / 5])
     assert fitted(rows @ rows.T, (0,), ridge=1e9).tolist() == pytest.approx([1.0])
