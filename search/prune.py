@@ -24,7 +24,7 @@ def prune_network(
     formats: frozenset[str] | None = None,
     say: Say = quiet,
 ) -> ExportReport:
-    """Prune the configuration's network with the first allocator and method of its space.
+    """Prune the configuration's network with the first allocator, method and, where there is any, step of its space.
 
     Args:
         config: with one budget; its `finetune` is the recipe of every training here.

@@ -1,6 +1,6 @@
 """`paretoprune export`, `prune` and `mask`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +64,9 @@ def prune(
         str | None, typer.Option("--method", help="A method, or {name: fpgm, ...}. Default: the regime's reader.")
     ] = None,
     allocator: Annotated[str, typer.Option("--allocator", help="Likewise.")] = "uniform",
+    step: Annotated[
+        str | None, typer.Option("--step", help="What is done to the network after its last cut; likewise.")
+    ] = None,
     regime: Annotated[
         str | None, typer.Option("--regime", help="Train the dense network under it first; likewise.")
     ] = None,
@@ -79,7 +82,9 @@ def prune(
 
     before = None if regime is None else parse_plugin(regime, key="--regime")
     budgets = _budgets(target_flops, target_latency)
-    loaded = _one_budget(config, budgets, method=_reader(method, before), allocator=allocator, settings=settings or ())
+    steps = [] if step is None else [step]
+    plugins = {"methods": [_reader(method, before)], "allocators": [allocator], "steps": steps}
+    loaded = _one_budget(config, budgets, plugins=plugins, settings=settings or ())
     from search.cli.progress import Display
     from search.prune import prune_network
 
@@ -146,13 +151,13 @@ def _budgets(target_flops: str | None, target_latency: str | None) -> list[str]:
 
 
 def _one_budget(
-    config: Path, budgets: Sequence[str], *, method: str, allocator: str, settings: Sequence[str]
+    config: Path, budgets: Sequence[str], *, plugins: Mapping[str, Sequence[str]], settings: Sequence[str]
 ) -> "Config":
     from search.config_file import load_config
     from spaces import UserError
 
-    plugins = [f"space.methods=[{method}]", f"space.allocators=[{allocator}]", "space.preset=methods"]
-    loaded = load_config(config, overrides=[*settings, *plugins, *budgets])
+    space = [f"space.{family}=[{', '.join(names)}]" for family, names in plugins.items()]
+    loaded = load_config(config, overrides=[*settings, *space, "space.preset=methods", *budgets])
     if loaded.target.low != loaded.target.high:
         raise UserError("--target-flops", loaded.target_flops, "must be one budget here, such as 0.45 or 55M")
     return loaded

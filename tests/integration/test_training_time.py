@@ -21,6 +21,7 @@ SHORT: dict[str, Any] = {"train": {"steps": 10}, "finetune": {"steps": 4}}
         (["--regime", "greg", "--regime-epochs", "3"], "l1", "greg", 1),
         (["--regime", "{name: slimming, strength: 0.001}", "--method", "fpgm", "--rounds", "2"], "fpgm", "slimming", 2),
         (["--method", "l2", "--allocator", "sap", "--rounds", "2"], "l2", None, 2),
+        (["--method", "l1", "--step", "{name: regroup, num_groups: 4}", "--rounds", "2"], "l1", None, 2),
     ],
 )
 def test_prune_trains_before_it_cuts(
@@ -43,6 +44,9 @@ def test_prune_trains_before_it_cuts(
     if regime == "greg":
         assert report["before"]["regime"]["recipe"]["epochs"] == 3
     slim = load_slim(out)
+    assert (report["candidate"]["step"] or {}).get("name") == ("regroup" if "--step" in arguments else None)
+    if "--step" in arguments:
+        return
     widths = {group["name"]: group["kept"] for group in report["groups"] if group["name"].endswith("conv1")}
     assert {name: len(slim.get_submodule(name).weight) for name in widths} == widths  # type: ignore[arg-type]
 
@@ -71,6 +75,7 @@ def test_mask_says_that_nothing_is_smaller(tmp_path: Path, method: str) -> None:
     [
         (["prune", "--target-flops", "0.5"], "--method: is required, or --regime"),
         (["prune", "--target-flops", "0.5", "--regime", "grek"], "did you mean 'greg'"),
+        (["prune", "--target-flops", "0.5", "--method", "l1", "--step", "merg"], "did you mean 'merge'"),
         (["prune", "--target-flops", "0.5", "--regime", "granet"], "paretoprune mask"),
         (["prune", "--target-flops", "0.5", "--regime", "[1]"], "should be a name"),
         (["prune", "--target-flops", "0.5", "--regime", "{name: greg, variant: 3}"], "variant = 3: must be in {1, 2}"),
