@@ -18,7 +18,7 @@ from pruners.latency import LatencyGrid, LatencyModel, LatencyTable, LayerCall, 
 from pruners.ledger import IntArray
 from pruners.plan import Plan
 from pruners.slim import agree, slim
-from pruners.timing import device_name, milliseconds_of, pass_times, undisturbed
+from pruners.timing import device_name, milliseconds_of, pass_times, plain_layout, undisturbed
 from pruners.trace import evaluating
 from pruners.tracer import named_tensors
 from spaces import PlanError
@@ -74,7 +74,7 @@ def measure_table(
     Raises:
         PlanError: no convolution or linear layer is called as a module.
     """
-    batch = example.expand(batch_size, *example.shape[1:]).contiguous()
+    batch = plain_layout(example.expand(batch_size, *example.shape[1:]))
     kept = networks(analysis, NETWORKS, generator=np.random.default_rng(0), anchors=True)
     with evaluating(model), torch.inference_mode():
         calls, grids = _Layers(batch, repeats=repeats, say=say or _quiet).of(model, analysis)
@@ -100,7 +100,7 @@ def measure_table(
 
 def compare(model: nn.Module, example: Tensor, analysis: Analysis, latency: LatencyModel, *, count: int) -> Comparison:
     """How well a table predicts `count` random networks that it was not fitted to; arguments as in `measure_table`."""
-    batch = example.expand(latency.table.batch_size, *example.shape[1:]).contiguous()
+    batch = plain_layout(example.expand(latency.table.batch_size, *example.shape[1:]))
     kept = networks(analysis, count, generator=np.random.default_rng(1))
     with evaluating(model), torch.inference_mode():
         return Comparison(measured=measure(model, batch, analysis, kept), predicted=latency.predict(kept))

@@ -17,7 +17,7 @@ from evaluators.split import Split
 from evaluators.task import Task
 from evaluators.train import accuracy
 from pruners import count
-from pruners.timing import Latency, device_name, measure_latency
+from pruners.timing import Latency, device_name, measure_latency, plain_layout
 from search.export_formats import FORMATS, Exported
 from search.report import Measurement, PredictedLatency
 
@@ -79,7 +79,7 @@ def _latency(models: Mapping[str, nn.Module], task: Task, further: set[int]) -> 
     wanted = {*LATENCY_BATCHES.get(task.device.type, PROCESSOR_BATCHES), *further}
     images, _ = Batches(task.search).plain(slice(0, max(wanted)))
     sizes = sorted({min(size, len(images)) for size in wanted})
-    runs = [measure_latency(models, images[:size]) for size in sizes]
+    runs = [measure_latency(models, plain_layout(images[:size])) for size in sizes]
     return {name: tuple(run[name] for run in runs) for name in models}
 
 

@@ -90,6 +90,7 @@ def latency_model(
     target = config.latency_target
     if target is not None:
         found = found.limited(target.resolve(dense_ms=found.dense_ms, smallest_ms=found.smallest_ms))
+        say(f"latency: dense {found.dense_ms:.3g} ms on {table.device}, candidates at most {found.limit_ms:.3g} ms")
     if kept is not None and not kept.is_file():
         write_table(table, kept)
     return found
