@@ -11,6 +11,7 @@ from pruners.analysis import Analysis
 from pruners.budget import fit, rounded_widths, within_budgets
 from pruners.cost import FloatArray
 from pruners.evidence import Evidence
+from pruners.ledger import IntArray
 from pruners.plan import Plan
 from pruners.registries import ALLOCATORS, METHODS
 from spaces import Candidate, ChannelGroup, PlanError
@@ -26,13 +27,22 @@ def make_plan(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> P
         PlanError: the allocator or the method gives numbers that can't be used.
         UserError: an unknown plugin or hyper-parameter.
     """
-    groups = analysis.groups
-    ratios = solved_ratios(candidate, analysis, evidence) + offset_vector(candidate, groups)
-    kept = fit(ratios, groups, analysis.cost, budget_macs=candidate.budget_macs, latency=analysis.latency)
+    groups, kept = analysis.groups, fitted_widths(candidate, analysis, evidence)
     method = METHODS.build(candidate.method.name, dict(candidate.method.params))
     return Plan.of(
         {group.name: choose(method, group, int(count), evidence) for group, count in zip(groups, kept, strict=True)}
     )
+
+
+def fitted_widths(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> IntArray:
+    """How many channels of each group a candidate keeps, shape (num_groups,); `make_plan` adds which.
+
+    Raises:
+        InfeasibleError, PlanError, UserError: as `make_plan`.
+    """
+    ratios = solved_ratios(candidate, analysis, evidence) + offset_vector(candidate, analysis.groups)
+    budget, cost = candidate.budget_macs, analysis.cost
+    return fit(ratios, analysis.groups, cost, budget_macs=budget, latency=analysis.latency)
 
 
 def solved_ratios(candidate: Candidate, analysis: Analysis, evidence: Evidence) -> FloatArray:

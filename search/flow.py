@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from pruners.step_budget import plan_before_step
+from search.anchors import anchors
 from search.config import Config
 from search.front import Dense, Front, Measured
 from search.halving import Rungs
@@ -220,7 +221,8 @@ def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
     seed = config.seed + len(study.study.get_trials(deepcopy=False))
     study.use_sampler(build_sampler(config.sampler, seed=seed), seed=seed)
     study.adopt_orphans()
-    study.enqueue_anchors(max(1, int(ANCHOR_SHARE * config.trials)))
+    known = anchors(prepared.space, prepared.analysis, prepared.evidence)
+    study.enqueue_anchors(known, limit=max(1, int(ANCHOR_SHARE * config.trials)))
     return SearchLoop(
         study=study,
         plan_key=plan_key(prepared),

@@ -7,20 +7,25 @@ from typing import Any
 from search.config import Config, Plugin
 from search.targets import Budget
 from spaces import ChannelGroup, Entry, Registry, UserError
-from spaces.space import PluginSpace, Space
+from spaces.space import NO_STEP, NONE, PluginSpace, Space
 
-_FIRST = {"allocator": "uniform", "method": "l2"}
-"""The plainest of each family goes first: it is the default, and what anchors vary the others against."""
+_FIRST = {"allocator": "uniform", "method": "obs", "step": "reconstruct"}
+"""The default of each family where it is among the choices: it goes first, and anchors vary the others against it."""
 
 _NOT_SEARCHED = {"explicit"}
 """Allocators that only carry a vector which somebody wrote down."""
 
 _EVERY = (Plugin(name="all"),)
-_PLAIN = {"allocator": (Plugin(name="uniform"),), "method": (Plugin(name="l2"),), "step": ()}
+_REFITTED = (Plugin(name="reconstruct", params={"ridge": 1e-3}),)
+_PLAIN: dict[str, tuple[Plugin, ...]] = {
+    "allocator": (Plugin(name="uniform"),),
+    "method": (Plugin(name="obs"),),
+    "step": _REFITTED,
+}
 _PRESETS: dict[str, dict[str, tuple[Plugin, ...]]] = {
     "layerwise": _PLAIN,
     "stagewise": _PLAIN,
-    "methods": {"allocator": _EVERY, "method": _EVERY, "step": ()},
+    "methods": {"allocator": _EVERY, "method": _EVERY, "step": _REFITTED},
     "full": {"allocator": _EVERY, "method": _EVERY, "step": _EVERY},
 }
 """What a preset searches where the configuration names nothing of a family."""
@@ -92,17 +97,27 @@ def check_plugins(config: Config, *, registries: Any) -> None:
         _plugin_spaces(registry, asked, preset=config.space.preset)
 
 
+def published(registry: Registry[Any]) -> tuple[PluginSpace, ...]:
+    """Every plugin of a family that may be searched, with all its hyper-parameters."""
+    return _plugin_spaces(registry, _EVERY, preset="full")
+
+
 def _plugin_spaces(registry: Registry[Any], asked: Sequence[Plugin] | None, *, preset: str) -> tuple[PluginSpace, ...]:
     key = f"space.{registry.kind}s"
     asked = _PRESETS[preset][registry.kind] if asked is None else asked
+    optional = registry.kind == "step"
     if tuple(asked) == _EVERY:
         asked = [Plugin(name=name) for name in registry.names() if name not in _NOT_SEARCHED]
-    first = _FIRST.get(registry.kind)
-    ordered = sorted(asked, key=lambda plugin: plugin.name != first)
+        asked += [Plugin(name=NONE)] if optional else []
+    if not asked and optional:
+        return (NO_STEP,)
+    ordered = sorted(asked, key=lambda plugin: plugin.name != _FIRST[registry.kind])
     return tuple(_plugin_space(registry, plugin, key=key) for plugin in ordered)
 
 
 def _plugin_space(registry: Registry[Any], plugin: Plugin, *, key: str) -> PluginSpace:
+    if registry.kind == "step" and plugin.name == NONE:
+        return NO_STEP
     entry = registry.entry(plugin.name, key=key)
     registry.build(plugin.name, plugin.params, key=key)
     domains = {name: domain for name, domain in entry.domains.items() if name not in plugin.params}

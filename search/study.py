@@ -1,6 +1,6 @@
 """The Optuna study: the one durable record of a search. Everything else can be made again from it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -107,10 +107,10 @@ class SearchStudy(Records):
         self._sampler = sampler
         self._fallback = RandomSampler(seed=seed + 1)
 
-    def enqueue_anchors(self, limit: int) -> None:
-        """Queue the space's anchors, at most `limit`, once in the study's life."""
+    def enqueue_anchors(self, anchors: Iterable[Candidate], *, limit: int) -> None:
+        """Queue known good points of the space, at most `limit`, once in the study's life."""
         if self.study.user_attrs.get("anchors") is None:
-            for candidate, _ in zip(self._space.anchors(), range(limit), strict=False):
+            for candidate, _ in zip(anchors, range(limit), strict=False):
                 self._enqueue(self._space.encode(candidate), {"role": "anchor"}, skip_if_exists=True)
             self.study.set_user_attr("anchors", limit)
 

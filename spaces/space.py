@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from spaces.candidate import Candidate, Choice
 from spaces.domain import Categorical, Domain, Float, Integer, Suggest, Value
 
-NO_STEP = "none"
+NONE = "none"
+"""The name of no step at all, beside the steps' own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class PluginSpace:
         return Choice.of(self.name, {**searched, **self.fixed})
 
 
+NO_STEP = PluginSpace(name=NONE, domains={}, defaults={}, fixed={})
+"""Leaves the network as it is cut."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
     """Every candidate of one search. What can take one value only is no parameter.
@@ -41,7 +46,7 @@ class Space:
         high_macs: largest budget; equal to `low_macs` where the budget is pinned.
         dense_macs: the budget parameter is a fraction of it, drawn evenly in its logarithm.
         allocators: the first one is the default; likewise for methods.
-        steps: changes after pruning; where there are any, none at all is a choice too.
+        steps: changes after pruning, `NO_STEP` among them where a network may stay as it is cut; first one: default.
         places: groups or stages whose removed fraction gets an offset of its own.
         offset: offsets lie in [-offset, offset].
         rounds: in how many cuts, with training between them, a network may be made; the first one is the default.
@@ -52,7 +57,7 @@ class Space:
     dense_macs: int
     allocators: tuple[PluginSpace, ...]
     methods: tuple[PluginSpace, ...]
-    steps: tuple[PluginSpace, ...] = ()
+    steps: tuple[PluginSpace, ...] = (NO_STEP,)
     places: tuple[str, ...] = ()
     offset: float = 0.25
     rounds: tuple[int, ...] = (1,)
@@ -60,8 +65,8 @@ class Space:
     def __post_init__(self) -> None:
         if not 0 < self.low_macs <= self.high_macs <= self.dense_macs:
             raise ValueError(f"a space needs 0 < low <= high <= dense MACs, got {self.low_macs}, {self.high_macs}")
-        if not self.allocators or not self.methods:
-            raise ValueError("a space needs an allocator and a method")
+        if not self.allocators or not self.methods or not self.steps:
+            raise ValueError("a space needs an allocator, a method and a step or NO_STEP")
         if not self.rounds or min(self.rounds) < 1 or len(set(self.rounds)) < len(self.rounds):
             raise ValueError(f"a space needs different numbers of rounds, each at least 1, got {self.rounds}")
 
@@ -69,14 +74,14 @@ class Space:
         """The candidate that the values of `suggest` describe; only the parameters that it needs are asked for."""
         allocator = _decode_plugin("allocator", self.allocators, suggest)
         method = _decode_plugin("method", self.methods, suggest)
-        step = self._decode_step(suggest)
+        step = _decode_plugin("step", self.steps, suggest)
         domain = Float(low=-self.offset, high=self.offset)
         offsets = tuple((place, float(suggest(f"offset.{place}", domain))) for place in sorted(self.places))
         return Candidate(
             budget_macs=self._decode_budget(suggest),
             allocator=allocator,
             method=method,
-            step=step,
+            step=None if step.name == NONE else step,
             offsets=offsets,
             rounds=self._decode_rounds(suggest),
         )
@@ -94,12 +99,7 @@ class Space:
             params["budget"] = candidate.budget_macs / self.dense_macs
         params |= _encode_plugin("allocator", self.allocators, candidate.allocator)
         params |= _encode_plugin("method", self.methods, candidate.method)
-        if self.steps:
-            params["step"] = candidate.step.name if candidate.step else NO_STEP
-            if candidate.step:
-                params |= _encode_params("step", self.steps, candidate.step)
-        elif candidate.step:
-            raise ValueError(f"step {candidate.step.name!r} is not in this space")
+        params |= _encode_plugin("step", self.steps, candidate.step or Choice.of(NONE))
         if candidate.rounds not in self.rounds:
             raise ValueError(f"{candidate.rounds} rounds are not in this space: {self.rounds}")
         if len(self.rounds) > 1:
@@ -112,27 +112,34 @@ class Space:
     def anchors(self) -> Iterator[Candidate]:
         """Candidates to try first, most telling first, without offsets.
 
-        The default pair at several budgets; every method with the default allocator; every allocator as published with
-        the default method, at the middle budget and then at the others.
+        The defaults at several budgets; every other method and step beside the defaults; every allocator as published,
+        at the middle budget and then at the others.
         """
-        first_allocator, *allocators = [plugin.default_choice() for plugin in self.allocators]
-        first_method, *methods = [plugin.default_choice() for plugin in self.methods]
-        middle, *others = self._anchor_budgets()
+        first, *allocators = [plugin.default_choice() for plugin in self.allocators]
+        method, *methods = [plugin.default_choice() for plugin in self.methods]
+        step, *steps = [plugin.default_choice() for plugin in self.steps]
+        middle, *others = self.anchor_budgets()
         for budget in (middle, *others):
-            yield self._plain(budget, first_allocator, first_method)
-        for method in methods:
-            yield self._plain(middle, first_allocator, method)
+            yield self._plain(budget, first, method, step)
+        for other in methods:
+            yield self._plain(middle, first, other, step)
+        for other in steps:
+            yield self._plain(middle, first, method, other)
         for budget in (middle, *others):
             for allocator in allocators:
-                yield self._plain(budget, allocator, first_method)
+                yield self._plain(budget, allocator, method, step)
 
-    def _plain(self, budget_macs: int, allocator: Choice, method: Choice) -> Candidate:
-        offsets = tuple((place, 0.0) for place in sorted(self.places))
+    def _plain(self, budget_macs: int, allocator: Choice, method: Choice, step: Choice) -> Candidate:
         return Candidate(
-            budget_macs=budget_macs, allocator=allocator, method=method, offsets=offsets, rounds=self.rounds[0]
+            budget_macs=budget_macs,
+            allocator=allocator,
+            method=method,
+            step=None if step.name == NONE else step,
+            offsets=tuple((place, 0.0) for place in sorted(self.places)),
+            rounds=self.rounds[0],
         )
 
-    def _anchor_budgets(self) -> list[int]:
+    def anchor_budgets(self) -> list[int]:
         """The middle, both ends and the quarters of the range, evenly spaced in the logarithm."""
         span = math.log(self.high_macs / self.low_macs)
         budgets = [round(self.low_macs * math.exp(span * share)) for share in (0.5, 0.0, 1.0, 0.25, 0.75)]
@@ -147,12 +154,6 @@ class Space:
 
     def _decode_rounds(self, suggest: Suggest) -> int:
         return int(suggest("rounds", Categorical(choices=self.rounds))) if len(self.rounds) > 1 else self.rounds[0]
-
-    def _decode_step(self, suggest: Suggest) -> Choice | None:
-        if not self.steps:
-            return None
-        name = suggest("step", Categorical(choices=(NO_STEP, *(plugin.name for plugin in self.steps))))
-        return None if name == NO_STEP else _decode_params("step", _find(self.steps, str(name)), suggest)
 
 
 def _decode_plugin(role: str, plugins: Sequence[PluginSpace], suggest: Suggest) -> Choice:

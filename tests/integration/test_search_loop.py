@@ -37,7 +37,7 @@ def make_loop(
     study = SearchStudy(open_storage(path), name="test", space=space, dense=DENSE)
     study.use_sampler(TPESampler(seed=trials), seed=trials)
     study.adopt_orphans()
-    study.enqueue_anchors(4)
+    study.enqueue_anchors(SPACE.anchors(), limit=4)
     settings: dict[str, object] = {"plan_key": lambda candidate: candidate.key, "give_up_after": 4, **options}
     return SearchLoop(
         study=study,
@@ -227,7 +227,7 @@ def test_another_kind_of_study_is_refused(tmp_path: Path) -> None:
 def test_a_database_url_works_and_a_wrong_one_is_one_line(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
     study = SearchStudy(storage, name="test", space=SPACE, dense=DENSE)
-    study.enqueue_anchors(3)
+    study.enqueue_anchors(SPACE.anchors(), limit=3)
     proposal = study.ask(lambda candidate: candidate.key)
     assert proposal is not None
     study.tell(proposal.number, good(proposal.candidate))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spaces import Candidate, Categorical, Choice, Domain, Float, Integer
 from spaces.domain import Value
-from spaces.space import PluginSpace, Space
+from spaces.space import NO_STEP, PluginSpace, Space
 
 PLAIN = PluginSpace(name="uniform", domains={}, defaults={}, fixed={})
 CLR = PluginSpace(
@@ -46,7 +46,7 @@ def spaces(drawer: st.DrawFn) -> Space:
         dense_macs=dense,
         allocators=drawer(st.sampled_from([(PLAIN,), (PLAIN, CLR)])),
         methods=drawer(st.sampled_from([(L1,), (L1, FPGM), (FPGM,)])),
-        steps=drawer(st.sampled_from([(), (STEP,)])),
+        steps=drawer(st.sampled_from([(NO_STEP,), (STEP,), (STEP, NO_STEP)])),
         places=drawer(st.sampled_from([(), ("b", "a"), ("32x32",)])),
         rounds=drawer(st.sampled_from([(1,), (3,), (1, 2, 3)])),
     )

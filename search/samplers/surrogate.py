@@ -1,0 +1,69 @@
+"""A cheap model of accuracy over parameters: Bayesian ridge regression on a few features of each."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from sklearn.linear_model import BayesianRidge
+
+from spaces.domain import Value
+
+Array = npt.NDArray[np.float64]
+Params = Mapping[str, Value]
+
+
+class Surrogate:
+    """Logit of accuracy as a quadratic of every number and its product with the budget, and a level per category.
+
+    Numbers are scaled to [-1, 1] over their range, logarithmically where they are drawn so; what a candidate does not
+    have counts as the middle.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution], *, budget: str) -> None:
+        self._numbers = {
+            name: found
+            for name, found in sorted(distributions.items())
+            if isinstance(found, FloatDistribution | IntDistribution) and found.low < found.high
+        }
+        self._categories = [
+            (name, choice)
+            for name, found in sorted(distributions.items())
+            if isinstance(found, CategoricalDistribution)
+            for choice in found.choices
+        ]
+        self._budget = list(self._numbers).index(budget) if budget in self._numbers else None
+        self._model = BayesianRidge()
+
+    def fit(self, params: Sequence[Params], accuracy: Sequence[float]) -> None:
+        """Learn from candidates and their accuracies in [0, 1]."""
+        clipped = np.clip(np.array(accuracy, dtype=np.float64), 0.005, 0.995)
+        self._model.fit(self._features(params), np.log(clipped / (1 - clipped)))
+
+    def draw(self, params: Sequence[Params], rng: np.random.Generator) -> Array:
+        """One plausible function's values, shape (candidates,); higher is better (Thompson 1933)."""
+        model, features = self._model, self._features(params)
+        drawn = rng.multivariate_normal(model.coef_, model.sigma_, method="svd")
+        values: Array = features @ drawn
+        return values
+
+    def _features(self, params: Sequence[Params]) -> Array:
+        numbers = np.array([[_scaled(found, one.get(name)) for name, found in self._numbers.items()] for one in params])
+        numbers = numbers.reshape(len(params), len(self._numbers))
+        parts = [numbers, numbers**2]
+        if self._budget is not None:
+            parts.append(numbers * numbers[:, [self._budget]])
+        levels = [[1.0 if one.get(name) == choice else 0.0 for name, choice in self._categories] for one in params]
+        parts.append(np.array(levels).reshape(len(params), len(self._categories)))
+        features: Array = np.concatenate(parts, axis=1)
+        return features
+
+
+def _scaled(distribution: FloatDistribution | IntDistribution, value: Value | None) -> float:
+    if value is None:
+        return 0.0
+    low, high, number = float(distribution.low), float(distribution.high), float(value)
+    if distribution.log:
+        low, high, number = math.log(low), math.log(high), math.log(number)
+    return 2 * (number - low) / (high - low) - 1
