@@ -35,9 +35,9 @@ def prune_in_rounds(
 ) -> tuple[Plan, nn.Module]:
     """The network that `candidate.rounds` cuts leave, trained after each cut but the last.
 
-    Each cut removes the same share of the MACs that are there; its plan is made from the weights as the training before
-    it left them. The candidate's step comes after the last cut, and what it saves is counted from the first one on. The
-    last network is returned untrained, like that of a candidate of one round.
+    Each cut removes the same share of the MACs, and of the milliseconds, that are there; its plan is made from the
+    weights as the training before it left them. The candidate's step comes after the last cut, and what it saves is
+    counted from the first one on. The last network is returned untrained, like that of a candidate of one round.
 
     Args:
         candidate: its offsets are spread over the rounds.
@@ -66,6 +66,9 @@ def prune_in_rounds(
             after_step = replace(after_step, latency=None)
         macs = int(after_step.cost.macs(here.cost.dense)[0])
         budget = budget_of_round(macs, channels.budget_macs, rounds_left=left)
+        if after_step.latency is not None:
+            latency = after_step.latency.for_round(here.cost.dense, rounds_left=left)
+            after_step = replace(after_step, latency=latency)
         plan = make_plan(_of_round(candidate, budget), after_step, facts)
         small = slim(network, here.groups, plan)
         plans.append(plan)

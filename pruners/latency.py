@@ -173,6 +173,14 @@ class LatencyModel:
         other.limit_ms = milliseconds
         return other
 
+    def for_round(self, kept: npt.ArrayLike, *, rounds_left: int) -> "LatencyModel":
+        """The budget of the next cut of a network of these widths, when `rounds_left` more of the same ratio follow."""
+        if not self.is_limited:
+            return self
+        now = float(self.predict(kept)[0])
+        ratio = min(1.0, self.limit_ms / now)
+        return self.limited(max(self.limit_ms, now * float(ratio ** (1 / (rounds_left + 1)))))
+
     @property
     def is_limited(self) -> bool:
         """Whether there is a budget."""
