@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pruners.borders import border, divided, heads_among, numbers_here, sliced
 from pruners.sections import balance
-from pruners.tracer import Call, Info, Tracer, compact, core, tensors_in, varies
+from pruners.tracer import Call, Info, Tracer, compact, core, only_changing, tensors_in, varies
 
 aten = torch.ops.aten
 
@@ -33,7 +33,7 @@ def slice_of(tracer: Tracer, call: Call) -> None:
     if info is None or info.parameter:
         return
     labels, dim = info.arrays[0], call.argument("dim", 0) % call.args[0].dim()
-    if varies(labels, dim) and call.out.size(dim) < labels.size(dim) and call.argument("step", 1) == 1:
+    if only_changing(labels) == dim and call.out.size(dim) < labels.size(dim) and call.argument("step", 1) == 1:
         start = call.argument("start") or 0
         start = start if start >= 0 else start + labels.size(dim)
         sliced(tracer, labels, dim=dim, ends=(start, start + call.out.size(dim)))
@@ -57,9 +57,9 @@ def view(tracer: Tracer, call: Call) -> None:
         for dim in changing[:-1]:
             tracer.ledger.hint(core(out)[0], "a view unfolds the channels into rows that must stay alike")
             tracer.ledger.tie_along(core(out)[0], dim)
-    for dim in range(out.dim()):
-        if varies(out, dim) and out.size(dim) in numbers_here(tracer).values():
-            border(tracer, tracer.per_channel(out, dim))
+    dim = only_changing(out)
+    if dim is not None and out.size(dim) in numbers_here(tracer).values():
+        border(tracer, tracer.per_channel(out, dim))
 
 
 def unfolded(before: Sequence[int], after: Sequence[int]) -> Iterator[list[int]]:
@@ -85,11 +85,14 @@ def split(tracer: Tracer, call: Call) -> None:
     if info is None or info.parameter or len(sections) < 2:
         return
     dim = call.argument("dim", 0) % call.args[0].dim()
-    if any(varies(section, dim) for section in sections):
+    equal = len({section.shape for section in sections}) == 1
+    single = only_changing(info.arrays[0]) == dim
+    if (equal or single) and any(varies(section, dim) for section in sections):
         channels = [tracer.per_channel(section, dim) for section in sections]
-        if len({section.shape for section in sections}) == 1:
+        if equal:
             balance(tracer.ledger, channels)
-        divided(tracer, channels)
+        if single:
+            divided(tracer, channels)
 
 
 def _always(array: Tensor) -> Callable[[Tensor], Tensor | None]:

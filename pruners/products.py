@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
 from pruners.borders import border, counts_heads
-from pruners.tracer import Call, Info, Rule, Tracer, core, freeze_call, tensors_in, varies
+from pruners.tracer import Call, Info, Rule, Tracer, core, freeze_call, only_changing, tensors_in, varies
 
 aten = torch.ops.aten
 
@@ -211,8 +211,7 @@ def _head_labels(tracer: Tracer, tensor: Tensor, dim: int) -> Tensor | None:
             tracer.mark(line, "scale")
         return line
     labels = info.arrays[0]
-    changing = [d for d in range(labels.dim()) if varies(labels, d)]
-    if changing != [dim % labels.dim()]:
+    if only_changing(labels) != dim % labels.dim():
         return None
     return tracer.per_channel(labels, dim % labels.dim())
 

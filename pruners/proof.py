@@ -34,6 +34,7 @@ LARGEST = 200_000_000
 """A network with more parameters is proven in its own precision: its float64 copies would not fit every machine."""
 SINGLE = 1e3
 """How much more is allowed to a network that runs in float32 only."""
+BREAKS = "its cut breaks the forward pass"
 NEGLIGIBLE = 1e-3
 """A scale below this hides the layer behind it."""
 
@@ -99,13 +100,13 @@ def prove(model: nn.Module, groups: Sequence[ChannelGroup], example_input: Any) 
     example = example_input if isinstance(example_input, tuple) else (example_input,)
     small_enough = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
     verdict = _search(_trial(model, example, exact=small_enough), groups)
-    heads = {group.name for group in groups if any(_counts_heads(piece.tensor) for piece in group.records)}
+    heads = {group.name for group in groups if _has_heads(group)}
     reasons = {name: f"whole attention heads: {why}" if name in heads else why for name, why in verdict.reasons.items()}
     return replace(verdict, reasons=reasons)
 
 
-def _counts_heads(path: str) -> bool:
-    return path.rpartition(".")[2] in HEADS
+def _has_heads(group: ChannelGroup) -> bool:
+    return any(piece.tensor.rpartition(".")[2] in HEADS for piece in group.records)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,10 @@ def shake(model: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 def _search(trial: Trial, groups: Sequence[ChannelGroup]) -> Verdict:
-    """Find one wrong group, try those of the same kind each alone, and go on with the rest until that holds."""
+    """Find one wrong group, try those of the same kind each alone, and go on with the rest until that holds.
+
+    Attention heads whose cut raises an error are not tried again in the next block: the same code reckons the same.
+    """
     found: dict[str, str] = {}
     rest = {group.name: group for group in groups}
     while rest and (problem := _disagreement(trial, list(rest.values()))) is not None:
@@ -166,11 +170,13 @@ def _search(trial: Trial, groups: Sequence[ChannelGroup]) -> Verdict:
             rest[plain.name] = plain
         rest = {name: group for name, group in rest.items() if name not in found}
         for group in [group for name, group in rest.items() if _kind(name) in kinds and group is not plain]:
-            if (problem := _disagreement(trial, [group])) is None:
+            hopeless = plain is None and BREAKS in problem and _has_heads(group) and _has_heads(wrong[0])
+            again = problem if hopeless else _disagreement(trial, [group])
+            if again is None:
                 continue
             bare = _without_numbers(trial, [group]) if plain is not None else None
             if bare is None:
-                found[group.name] = problem
+                found[group.name] = again
                 del rest[group.name]
             else:
                 rest[group.name] = bare
@@ -208,7 +214,7 @@ def _disagreement(trial: Trial, groups: Sequence[ChannelGroup]) -> str | None:
         got = run(slim(trial.model, groups, plan, share=True), trial.inputs)
         expected = run(trial.model, trial.inputs, masked_tensors(trial.model, groups, plan))
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError) as error:
-        return f"its cut breaks the forward pass: {(str(error) or type(error).__name__).splitlines()[0]}"
+        return f"{BREAKS}: {(str(error) or type(error).__name__).splitlines()[0]}"
     for dense, one, two in zip(trial.dense, expected, got, strict=True):
         if one.shape != two.shape:
             return "its cut changes the shape of the output"

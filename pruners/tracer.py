@@ -67,6 +67,12 @@ def varies(labels: Tensor, dim: int) -> bool:
     return labels.size(dim) > 1 and labels.stride(dim) != 0
 
 
+def only_changing(labels: Tensor) -> int | None:
+    """The dimension along which compact `labels` change, if it is one alone."""
+    found = [dim for dim in range(labels.dim()) if varies(labels, dim)]
+    return found[0] if len(found) == 1 else None
+
+
 def core(*arrays: Tensor) -> tuple[Tensor, ...]:
     """Arrays of one shape, cut to size 1 along dimensions in which none of them changes."""
     for dim in range(arrays[0].dim()):
