@@ -140,6 +140,16 @@ def test_a_limit_below_the_smallest_network_is_infeasible() -> None:
         )
 
 
+def test_rounds_go_the_same_share_of_the_way() -> None:
+    free = model_of("residual")
+    dense = case("residual").analysis.cost.dense
+    limit = (free.smallest_ms + free.dense_ms) / 2
+    first = free.limited(limit).for_round(dense, rounds_left=1)
+    assert first.limit_ms == pytest.approx(math.sqrt(limit * free.dense_ms))
+    assert free.limited(limit).for_round(dense, rounds_left=0).limit_ms == pytest.approx(limit)
+    assert not free.for_round(dense, rounds_left=1).is_limited
+
+
 def test_json_round_trip() -> None:
     table = measured("grouped")
     assert LatencyTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
