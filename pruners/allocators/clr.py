@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pruners.cost import FloatArray
+from pruners.cost import FloatArray, LayerCost
 from pruners.evidence import Evidence
 from pruners.parts import producers
 from pruners.ranking import shares_below
@@ -31,9 +31,9 @@ class CLR:
 
     Attributes:
         spread: largest ratio between two groups' divisors; 1 is plain global magnitude.
-        cost_basis: what a layer costs: multiply-adds, parameters, or nothing at all.
-        level: whose cost divides: the layer's own, that of its block (all layers of the same parent module; in a
-            network without blocks, of the same parent and stage), or the mean over its stage.
+        cost_basis: what a layer costs: operations as the authors count them, parameters, or nothing at all.
+        level: whose cost divides: the layer's own, that of its block (all layers inside the same module, downsampling
+            included; in a network without blocks, of the same stage), or the mean over its stage.
         pr: fraction of all pooled weights below the threshold.
     """
 
@@ -97,11 +97,11 @@ def exponent_for(costs: FloatArray, spread: float) -> float:
 def group_costs(groups: Sequence[ChannelGroup], evidence: Evidence, *, basis: str, level: str) -> FloatArray:
     """Cost of each group's pool, shape (num_groups,): the mean over the layers that compute its channels."""
     layers = evidence.cost.layers(evidence.cost.dense)
-    cost = {layer.name: float(layer.macs if basis == "flops" else layer.params) for layer in layers}
+    cost = {layer.name: _operations(layer, evidence) if basis == "flops" else float(layer.params) for layer in layers}
     names = [producers(group) for group in groups]
     own = [[cost[name] for name in produced] for produced in names]
     if level == "block":
-        block_of = _blocks(groups, names)
+        block_of = _blocks(groups, names, tuple(cost))
         totals: dict[Any, float] = defaultdict(float)
         for name, value in cost.items():
             totals[block_of(name)] += value
@@ -114,16 +114,35 @@ def group_costs(groups: Sequence[ChannelGroup], evidence: Evidence, *, basis: st
     return costs
 
 
-def _blocks(groups: Sequence[ChannelGroup], names: Sequence[Sequence[str]]) -> Callable[[str], object]:
-    """Layer name -> its block: the parent module; a layer at the root is its own.
+def _operations(layer: LayerCost, evidence: Evidence) -> float:
+    """What the authors count: multiply-adds, and for each output 4 for batch norm and ReLU and 1 for a bias."""
+    weight = evidence.tensors.get(f"{layer.name}.weight")
+    if weight is None or weight.dim() < 2:
+        return float(layer.macs)
+    per_output = 4 + (f"{layer.name}.bias" in evidence.tensors)
+    return layer.macs * (1 + per_output / weight[0].numel())
 
-    Where all layers have one parent, as in a flat VGG, those of one stage are a block.
+
+def _blocks(
+    groups: Sequence[ChannelGroup], names: Sequence[Sequence[str]], layers: Sequence[str]
+) -> Callable[[str], object]:
+    """Layer name -> its block: the outermost module that has a layer as its child; one at the root is its own.
+
+    So a block's downsampling counts with it. Where all layers have one parent, as in a flat VGG, those of one stage are
+    a block.
     """
     stage_of = {name: group.stage for group, produced in zip(groups, names, strict=True) for name in produced}
     flat = len({name.rpartition(".")[0] for name in stage_of}) == 1
     if flat:
         return lambda name: stage_of.get(name, name)
-    return lambda name: name.rpartition(".")[0] or name
+    owners = {name.rpartition(".")[0] for name in layers} - {""}
+
+    def block_of(name: str) -> str:
+        parts = name.split(".")
+        above = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+        return next((module for module in above if module in owners), name)
+
+    return block_of
 
 
 def _sorted_magnitudes(group: ChannelGroup, evidence: Evidence) -> npt.NDArray[np.floating]:

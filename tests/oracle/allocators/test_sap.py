@@ -1,11 +1,16 @@
 """The PQ index, the effective count and the pruned count of vectors worked out by hand."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from pruners import ALLOCATORS
 from pruners.allocators.sap import global_counts, layer_counts
+from pruners.budget import rounded_widths
 from pruners.pq_index import PQRule, effective_count, pq_index, pruned_count
+from spaces import ChannelGroup
 from tests.oracle.toy import chain
 
 ONES, ONE = [1.0, 1, 1, 1], [1.0, 0, 0, 0]
@@ -78,6 +83,25 @@ def test_counts_per_layer(p: float, q: float, counts_a: dict[int, int]) -> None:
     norms = [torch.tensor(values, dtype=torch.float64) for values in (A, B)]
     for gamma, count in counts_a.items():
         assert layer_counts(norms, PQRule(p=p, q=q, gamma=gamma, round_up=True)).tolist() == [count, 0]
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "counts"), [(1, 2, (4.318367, 7.805405, 11.120831)), (0.5, 1, (6.372329, 7.949340, 14.278124))]
+)
+def test_effective_counts_of_norms(p: float, q: float, counts: tuple[float, ...]) -> None:
+    """Of both layers, and of all sixteen norms once each layer's are divided by their mean."""
+    a, b = (torch.tensor([values], dtype=torch.float64) for values in (A, B))
+    for row, expected in zip((a, b, torch.cat([a / a.mean(), b / b.mean()], dim=1)), counts, strict=True):
+        found = effective_count(torch.tensor([float(row.size(1))]), pq_index(row, p, q), PQRule(p=p, q=q))
+        assert float(found) == pytest.approx(expected, abs=1e-6)
+
+
+def test_fractions_become_counts_without_rounding_errors() -> None:
+    """10 * (1 - 6 / 10) is 4 and not 3.9999; 10 (1 - .9) keeps 1, 100 (1 - .93) keeps 7."""
+    assert int(pruned_count(torch.tensor([[1.0] * 6 + [0.0] * 4]), PQRule(p=1, q=2))) == 4
+    group = ChannelGroup(name="g", width=10, slices=())
+    assert rounded_widths(np.array([0.9]), [group]).tolist() == [1]
+    assert rounded_widths(np.array([0.93]), [replace(group, width=100, max_keep=100)]).tolist() == [7]
 
 
 def test_counts_of_one_ranking() -> None:

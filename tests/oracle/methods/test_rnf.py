@@ -47,6 +47,14 @@ def test_ranks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("num_neighbours", "held"), [(1, []), (2, []), (3, []), (4, [1, 2]), (5, [0, 1, 2, 3]), (6, [0, 1, 2, 3, 4, 5])]
+)
+def test_intersections(num_neighbours: int, held: list[int]) -> None:
+    everybody = occurrences(toy_ranks(), num_neighbours=num_neighbours, pairwise=False) == 6
+    assert everybody.nonzero().flatten().tolist() == held
+
+
+@pytest.mark.parametrize(
     ("count", "kept"), [(1, (1,)), (2, (1, 2)), (3, (0, 1, 2)), (4, (0, 1, 2, 3)), (5, (0, 1, 2, 3, 5))]
 )
 def test_kept_filters(count: int, kept: tuple[int, ...]) -> None:
