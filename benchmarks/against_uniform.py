@@ -9,7 +9,6 @@ search has never seen that split. Written to OUT: runs.csv (every run), summary.
 """
 
 import argparse
-import csv
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from benchmarks.tables import write_rows
 from evaluators.recipe import Recipe
 from evaluators.task import load_test
 from evaluators.train import accuracy, finetune, recalibrate
@@ -66,7 +66,7 @@ def main() -> None:
     settings = recipe({**result.config.finetune, **changes}, key="finetune", base=EXPORT_RECIPE)
     runs = list(measure_all(prepared, spread(result.front, options.members), settings, options))
     options.out.mkdir(parents=True, exist_ok=True)
-    write_runs(runs, options.out / "runs.csv")
+    write_rows(runs, options.out / "runs.csv", kind=Run)
     test = dense_test_accuracy(prepared)
     summary = summarise(runs, dense_macs=result.dense.macs, dense_accuracy=test, settings=settings)
     (options.out / "summary.md").write_text(summary, encoding="utf-8")
@@ -120,14 +120,6 @@ def measure_all(
 def dense_test_accuracy(prepared: Prepared) -> float:
     """Of the network that everything is cut from."""
     return float(accuracy(prepared.model, load_test(prepared.spec).to(prepared.task.device)).accuracy)
-
-
-def write_runs(runs: list[Run], path: Path) -> None:
-    """Every raw run as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Run.__slots__)
-        writer.writerows([getattr(run, name) for name in Run.__slots__] for run in runs)
 
 
 def summarise(runs: list[Run], *, dense_macs: int, dense_accuracy: float, settings: Recipe) -> str:
