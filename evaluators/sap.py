@@ -31,6 +31,10 @@ class SapSettings:
             ones, which suits networks that come trained.
         clip: largest norm of all gradients of a step together, those of masked weights included; published: 1. 0 clips
             nothing.
+        share: of the remaining weights that goes each round in place of what the index says: the authors' baselines,
+            published 0.2.
+        rank_on: `last` ranks the weights as they are now (with a share: lottery tickets); `first` as the first training
+            left them (the authors' one-shot baseline).
         patience: stop when the PQ index of the whole network has risen this many rounds in a row: what is left can't be
             compressed further. 0 never stops. Our reading of the paper's hypothesis.
     """
@@ -40,11 +44,15 @@ class SapSettings:
     rounds: int = 15
     rewind: Literal["init", "none"] = "none"
     clip: float = 1.0
+    share: float | None = None
+    rank_on: Literal["last", "first"] = "last"
     patience: int = 0
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES or self.rewind not in ("init", "none"):
             raise ValueError(f"needs scope in {SCOPES} and rewind init or none, got {self.scope} and {self.rewind}")
+        if self.rank_on not in ("last", "first") or not 0 <= (self.share or 0) < 1:
+            raise ValueError(f"needs rank_on last or first and share in [0, 1), got {self.rank_on} and {self.share}")
         if min(self.rounds, self.patience, self.clip) < 0:
             raise ValueError(f"needs rounds, patience and clip >= 0, got {self.rounds}, {self.patience}, {self.clip}")
 
@@ -113,6 +121,7 @@ def run_sap(
     start = {name: value.detach().clone() for name, value in (initial or dict(model.named_parameters())).items()}
     masks = Masks.dense(model)
     rounds: list[SapRound] = []
+    ranked: dict[str, Tensor] = {}
     while True:
         if settings.rewind == "init":
             _rewind(model, start)
@@ -123,7 +132,10 @@ def run_sap(
         stopped = risen([found.global_pqi for found in rounds], settings.patience)
         if stopped or len(rounds) > settings.rounds:
             return SapResult(rounds=tuple(rounds), masks=masks, stopped=stopped)
-        masks = pruned_further(prunable_weights(model), masks, settings.rule, scope=settings.scope)
+        now = prunable_weights(model)
+        ranked = ranked or {name: weight.detach().clone() for name, weight in now.items()}
+        by = ranked if settings.rank_on == "first" else now
+        masks = pruned_further(by, masks, settings.rule, scope=settings.scope, share=settings.share)
 
 
 def risen(values: Sequence[float], patience: int) -> bool:

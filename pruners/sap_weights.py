@@ -17,7 +17,14 @@ Scope: TypeAlias = Literal["neuron", "layer", "global"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
-def pruned_further(weights: Mapping[str, Tensor], masks: Masks, rule: PQRule, *, scope: Scope = "layer") -> Masks:
+def pruned_further(
+    weights: Mapping[str, Tensor],
+    masks: Masks,
+    rule: PQRule,
+    *,
+    scope: Scope = "layer",
+    share: float | None = None,
+) -> Masks:
     """The masks after one more pruning.
 
     Each unit loses its `pruned_count` smallest magnitudes among those that are left; weights as large as the first one
@@ -28,9 +35,10 @@ def pruned_further(weights: Mapping[str, Tensor], masks: Masks, rule: PQRule, *,
         masks: of the rounds before.
         rule: how much of a unit goes.
         scope: a unit is an output row of a tensor, a tensor, or all tensors together.
+        share: of what is left of a unit goes, whatever the rule says: iterative magnitude pruning, below 1.
     """
     rows = units(weights, masks, scope)
-    kept = [_still_kept(values, mask, rule) for values, mask in rows]
+    kept = [_still_kept(values, mask, _counts(values, mask, rule, share)) for values, mask in rows]
     if scope == "global":
         kept = list(kept[0][0].split([mask.numel() for mask in masks.kept.values()]))
     return Masks(kept={name: k.reshape(m.shape) for (name, m), k in zip(masks.kept.items(), kept, strict=True)})
@@ -65,9 +73,14 @@ def _per_layer(
     return layers, float(index(*whole))
 
 
-def _still_kept(values: Tensor, mask: Tensor, rule: PQRule) -> Tensor:
+def _counts(values: Tensor, mask: Tensor, rule: PQRule, share: float | None) -> Tensor:
+    if share is None:
+        return pruned_count(values, rule, mask=mask)
+    return torch.floor(mask.sum(dim=1) * share + 1e-6).long()
+
+
+def _still_kept(values: Tensor, mask: Tensor, counts: Tensor) -> Tensor:
     """The new mask of units, shape (units, d)."""
-    counts = pruned_count(values, rule, mask=mask)
     ascending = torch.where(mask, values, torch.inf).sort(dim=1).values
     pivot = ascending.gather(1, counts[:, None])  # a unit never loses all it has, so this is one that stays
     return mask & (values >= pivot)

@@ -1,5 +1,7 @@
 """Rounds of SAP on a network that really trains."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -42,6 +44,16 @@ def test_rounds(task: Task, rewind: str) -> None:
         weight = dict(model.named_parameters())[name]
         assert weight[~mask].abs().sum() == 0
         assert weight[mask].abs().sum() > 0
+
+
+@pytest.mark.parametrize("rank_on", ["last", "first"])
+def test_the_baselines_remove_a_fixed_share(task: Task, rank_on: Literal["last", "first"]) -> None:
+    settings = SapSettings(share=0.5, rank_on=rank_on, scope="global", rounds=2)
+    recipe = Recipe(steps=5, lr=0.05, batch_size=64)
+    generator = torch.Generator().manual_seed(0)
+    result = run_sap(task.dense_model(), task, settings=settings, recipe=recipe, generator=generator)
+    left = [found.remaining_weights for found in result.rounds]
+    assert left == [left[0], left[0] - left[0] // 2, left[0] - left[0] // 2 - (left[0] - left[0] // 2) // 2]
 
 
 def test_gradients_are_clipped_inside_and_only_there() -> None:

@@ -52,6 +52,15 @@ def test_global_scope_compares_all_layers() -> None:
     assert [int(mask.sum()) for mask in after.kept.values()] == [3, 0, 0]
 
 
+def test_a_fixed_share_of_what_is_left() -> None:
+    """A fifth of ten, then of eight (1.6): 2 and 1; the smallest go."""
+    weights = {"w": torch.tensor([E], dtype=torch.float64)}
+    masks = masks_of(weights)
+    for left in (8, 7):
+        masks = pruned_further(weights, masks, PQRule(), share=0.2)
+        assert masks.kept["w"].int().tolist() == [[1] * left + [0] * (10 - left)]
+
+
 def test_an_empty_unit_is_left_alone() -> None:
     weights = {"w": torch.tensor([[1.0, 2], [3, 4]])}
     masks = Masks(kept={"w": torch.tensor([[False, False], [True, True]])})
