@@ -57,9 +57,9 @@ def view(tracer: Tracer, call: Call) -> None:
         for dim in changing[:-1]:
             tracer.ledger.hint(core(out)[0], "a view unfolds the channels into rows that must stay alike")
             tracer.ledger.tie_along(core(out)[0], dim)
-    dim = only_changing(out)
-    if dim is not None and out.size(dim) in numbers_here(tracer).values():
-        border(tracer, tracer.per_channel(out, dim))
+    channels = only_changing(out)
+    if channels is not None and out.size(channels) in numbers_here(tracer).values():
+        border(tracer, tracer.per_channel(out, channels))
 
 
 def unfolded(before: Sequence[int], after: Sequence[int]) -> Iterator[list[int]]:
