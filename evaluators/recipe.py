@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from evaluators.precision import Precision
 from spaces import UserError
 
 
@@ -38,7 +39,7 @@ class Recipe:
     distill_weight: float = 0.0
     temperature: float = 4.0
     label_smoothing: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):

@@ -108,7 +108,7 @@ def between_by(proxy: Proxy, task: Task, *, generator: torch.Generator, teacher:
 
     def train(network: nn.Module) -> None:
         if num_samples > 0:
-            recalibrate(network, task.train, num_samples=num_samples, generator=generator)
+            recalibrate(network, task.train, num_samples=num_samples, precision=task.precision, generator=generator)
         if recipe is not None:
             finetune(network, task, recipe=recipe, generator=generator, teacher=teacher)
 

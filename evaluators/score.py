@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from evaluators.batches import Batches
 from evaluators.modes import cumulative_batch_norms, logits_of
+from evaluators.precision import Precision, autocast
 from evaluators.split import Split
 from pruners.trace import evaluating
 
@@ -29,11 +30,13 @@ class Score:
     num_samples: int
 
 
-def accuracy(model: nn.Module, split: Split, *, batch_size: int = SCORE_BATCH) -> Score:
+def accuracy(
+    model: nn.Module, split: Split, *, batch_size: int = SCORE_BATCH, precision: Precision = "float32"
+) -> Score:
     """The score of `model`, which lies on the split's device and is given back as it was."""
     right = torch.zeros((), dtype=torch.int64, device=split.device)
     loss = torch.zeros((), dtype=torch.float64, device=split.device)
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode(), autocast(split.device, precision):
         for images, labels in Batches(split).in_order(batch_size):
             logits = logits_of(model(images)).float()
             right += (logits.argmax(dim=1) == labels).sum()
@@ -43,7 +46,13 @@ def accuracy(model: nn.Module, split: Split, *, batch_size: int = SCORE_BATCH) -
 
 
 def recalibrate(
-    model: nn.Module, split: Split, *, num_samples: int = 1024, batch_size: int = 128, generator: torch.Generator
+    model: nn.Module,
+    split: Split,
+    *,
+    num_samples: int = 1024,
+    batch_size: int = 128,
+    precision: Precision = "float32",
+    generator: torch.Generator,
 ) -> None:
     """Estimate the batch norms' statistics of `model` anew, in place; nothing else of it changes.
 
@@ -51,7 +60,7 @@ def recalibrate(
     of candidates close to the one after fine-tuning (arXiv 2007.02491, section 3.3). Each batch weighs the same. Images
     are not augmented, as those that are scored later. Networks without batch norms are left alone.
     """
-    with cumulative_batch_norms(model) as any_norms, torch.no_grad():
+    with cumulative_batch_norms(model) as any_norms, torch.no_grad(), autocast(split.device, precision):
         if not any_norms:
             return
         for images, _ in Batches(split).sample(num_samples, batch_size=batch_size, generator=generator):

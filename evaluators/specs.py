@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from evaluators.precision import Precision
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
@@ -37,12 +39,21 @@ class DataSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """Network, data, the seed that everything random derives from, and where to compute (`auto`, `cpu`, `cuda`)."""
+    """What is measured on what.
+
+    Attributes:
+        model: the dense network.
+        data: the data.
+        seed: everything random derives from it.
+        device: where to compute: `auto`, `cpu`, `cuda`.
+        precision: in which number format candidates are scored and, by proxies, trained.
+    """
 
     model: ModelSpec
     data: DataSpec
     seed: int = 0
     device: str = "auto"
+    precision: Precision = "float32"
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain dictionaries, fit for JSON."""

@@ -54,6 +54,7 @@ class Task:
     def __init__(self, spec: TaskSpec, splits: Splits) -> None:
         self.spec = spec
         self.device = resolve_device(spec.device)
+        self.precision = spec.precision
         self.train = splits.train.to(self.device)
         self.search = splits.search.to(self.device)
         self.num_classes = splits.num_classes

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from evaluators.batches import Batches, endless_indices
 from evaluators.modes import logits_of, seeded
+from evaluators.precision import autocast
 from evaluators.recipe import Recipe
 from evaluators.score import Score, accuracy, recalibrate
 from evaluators.task import Task
@@ -138,8 +139,7 @@ class Trainer:
 
     def _step(self, optimiser: torch.optim.Optimizer, step: int, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         images, labels, chosen = batch
-        use_bfloat16 = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.task.device.type, dtype=torch.bfloat16, enabled=use_bfloat16):
+        with autocast(self.task.device, self.recipe.precision):
             logits = logits_of(self.model(images))
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
         if self.teacher is not None and self.recipe.distill_weight > 0:

@@ -18,7 +18,7 @@ from evaluators.specs import TaskSpec
 from evaluators.split import Splits
 from evaluators.task import Task
 from evaluators.train import NonFiniteLossError
-from pruners import Analysis, Evidence, Plan, count, slim
+from pruners import STEPS, Analysis, Evidence, Plan, count, slim
 from pruners.step_budget import finish, plan_before_step
 from spaces import Candidate, InfeasibleError, PlanError
 
@@ -133,7 +133,7 @@ class Evaluator:
         return {**self._counts(candidate, plan, small), "latency_ms": predicted}
 
     def _counts(self, candidate: Candidate, plan: Plan, small: nn.Module) -> dict[str, int]:
-        if candidate.step is not None:
+        if candidate.step is not None and not getattr(STEPS.entry(candidate.step.name).target, "keeps_cost", False):
             counts = count(small, self.task.example)
             return {"macs": counts.macs, "thop_macs": counts.thop_macs, "params": counts.params}
         cost, kept = self._analysis.cost, plan.counts(self._analysis.groups)

@@ -47,7 +47,10 @@ class Method(Protocol):
 
 
 class Step(Protocol):
-    """Changes the network after its channels are cut; the compute may shrink, never grow."""
+    """Changes the network after its channels are cut; the compute may shrink, never grow.
+
+    A step that changes values alone may say so by the class attribute `keeps_cost = True`: its networks are not counted.
+    """
 
     domains: ClassVar[Mapping[str, Domain]]
     needs: ClassVar[frozenset[str]]

@@ -125,19 +125,26 @@ class Config(Strict):
     name: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="of the search's evaluations; auto: a probe takes bfloat16 where it is clearly faster"),
+    ] = "auto"
     space: Space = Space()
     ladder: Annotated[tuple[Plugin, ...], BeforeValidator(lambda value: _rungs(value)), Field(min_length=1)] = (
         Plugin(name="recalibrate", params={"num_samples": 1024}),
     )
     halving: Halving = Halving()
     latency: Latency = Latency()
-    sampler: Annotated[Plugin, BeforeValidator(lambda value: _plugin(value))] = Plugin(name="tpe")
+    sampler: Annotated[Plugin, BeforeValidator(lambda value: _plugin(value))] = Plugin(name="evolution")
     storage: Annotated[
         str | None, Field(description="an Optuna storage URL; null: a journal file in the run's folder")
     ] = None
     tracking: Tracking = Tracking()
     workers: Workers = Workers()
     give_up_after: Annotated[int, Field(ge=2, description="identical failures in a row that end the search")] = 5
+    train_front: Annotated[
+        int, Field(ge=0, description="so many members of the front are trained by the recipe `finetune` at the end")
+    ] = 0
     finetune: Annotated[dict[str, Any], Field(description="recipe of the exported network's training")] = {}
     train: Annotated[
         dict[str, Any], Field(description="recipe of the dense network's training where there are no weights")

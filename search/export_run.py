@@ -48,7 +48,7 @@ def export_run(
     member = pick(result, target_flops, target_latency)
     share = member.macs / result.dense.macs
     progress(f"exporting trial {member.number}: {format_macs(member.macs)} MACs, {share:.1%} of the dense network's")
-    prepared = prepare(config, folder=folder.path, dense_accuracy=result.dense.accuracy, say=progress)
+    prepared = prepare(config, folder=folder.path, known=result.dense, say=progress)
     in_rounds = member.candidate.rounds > 1
     report = export_network(
         prepared=prepared,

@@ -180,7 +180,7 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
     with sole_driver(folder.path):
         repair_journal(folder.study_file)
         folder.write_config(config)
-        prepared = prepare(config, folder=folder.path, dense_accuracy=_known_accuracy(folder, config), say=say)
+        prepared = prepare(config, folder=folder.path, known=_known_dense(folder, config), say=say)
         loop = _open_loop(folder, prepared)
         loop.listeners = (TroubleWriter(folder.troubles), *(make(prepared, loop) for make in watch))
         if config.tracking.enabled:
@@ -202,12 +202,12 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
     )
 
 
-def _known_accuracy(folder: RunFolder, config: Config) -> float | None:
-    """The dense network's accuracy, where an earlier start of the run has measured it."""
+def _known_dense(folder: RunFolder, config: Config) -> Dense | None:
+    """The dense network, where an earlier start of the run has measured it."""
     if config.storage is None and not folder.study_file.exists():
         return None  # opening a journal would make it
     try:
-        return Records(open_storage(folder.storage(config)), name=folder.name).dense.accuracy
+        return Records(open_storage(folder.storage(config)), name=folder.name).dense
     except (UserError, KeyError):
         return None
 

@@ -6,17 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluators.evaluation import Evaluation
+from evaluators.precision import Precision
 from spaces import Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
-    """The network that the search started from; accuracy on the search split, in [0, 1]; latency where predicted."""
+    """The network that the search started from.
+
+    Attributes:
+        macs: multiply-adds of one input.
+        params: its parameters.
+        accuracy: on the search split, in [0, 1].
+        latency_ms: where it is predicted.
+        precision: the number format that the search's candidates are measured in.
+    """
 
     macs: int
     params: int
     accuracy: float
     latency_ms: float | None = None
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

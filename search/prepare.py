@@ -12,6 +12,8 @@ from torch import nn
 
 import pruners
 from evaluators.base import train_base
+from evaluators.batches import Batches
+from evaluators.precision import Precision, probe
 from evaluators.proxy import ProxySpec
 from evaluators.recipe import Recipe
 from evaluators.score import accuracy
@@ -26,6 +28,9 @@ from search.samplers import build_sampler
 from search.targets import Budget
 from spaces import InfeasibleError, Registry, UserError
 from spaces.space import NO_STEP, Space
+
+PROBE_IMAGES = 128
+"""Images of the batch on which number formats race."""
 
 EVIDENCE_SAMPLES = 512
 """Training images that gradients and activations are averaged over."""
@@ -101,16 +106,14 @@ def check_config(config: Config) -> None:
         raise UserError("weights", weights, "there is no such file")
 
 
-def prepare(
-    config: Config, *, folder: Path | None = None, dense_accuracy: float | None = None, say: Say = quiet
-) -> Prepared:
+def prepare(config: Config, *, folder: Path | None = None, known: Dense | None = None, say: Say = quiet) -> Prepared:
     """Read the data, build and analyse the dense network, and lay out the space.
 
     Args:
         config: what the user asked for.
         folder: where a network that has no weights and is trained here is kept, and found again, and so is the latency
             table; a temporary one if None.
-        dense_accuracy: of the dense network on the search split, where it is known from before.
+        known: what an earlier start of the run has measured of the dense network.
         say: hears of each stage.
 
     Raises:
@@ -138,13 +141,14 @@ def prepare(
     model = _dense_network(config, task, splits, model, folder=folder, say=say)
     say("gathering evidence")
     evidence = gather(model, task, analysis, space)
-    if dense_accuracy is None:
+    if known is None:
         say("measuring the dense network")
-        dense_accuracy = accuracy(model, task.search).accuracy
+    dense_accuracy = accuracy(model, task.search).accuracy if known is None else known.accuracy
+    task.precision = chosen_precision(config, model, task) if known is None else known.precision
     cost = analysis.cost
     return Prepared(
         config=config,
-        spec=replace(task.spec, device=config.device),
+        spec=replace(task.spec, device=config.device, precision=task.precision),
         splits=splits,
         task=task,
         model=model,
@@ -157,8 +161,17 @@ def prepare(
             params=cost.dense_params,
             accuracy=dense_accuracy,
             latency_ms=None if latency is None else latency.dense_ms,
+            precision=task.precision,
         ),
     )
+
+
+def chosen_precision(config: Config, model: nn.Module, task: Task) -> Precision:
+    """The configuration's number format, or the faster one of this machine."""
+    if config.precision != "auto":
+        return config.precision
+    images, _ = Batches(task.search).plain(slice(0, PROBE_IMAGES))
+    return probe(model, images)
 
 
 def survey(config: Config) -> Analysis:

@@ -1,19 +1,20 @@
 """A short training from the inherited weights, then the score."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
 
+from evaluators.precision import Precision
 from evaluators.proxy import ProxyCost
 from evaluators.recipe import Recipe
 from evaluators.registries import PROXIES
 from evaluators.score import Score, accuracy, recalibrate
 from evaluators.task import Task
 from evaluators.train import finetune
-from spaces import Domain, Float, Integer
+from spaces import Categorical, Domain, Float, Integer
 
 DEFAULT_STEPS = 100
 
@@ -24,7 +25,7 @@ class Finetune:
     """Recalibrated batch norms, `steps` or `epochs` of gradient descent, optionally distilled, then the score.
 
     With neither steps nor epochs given it takes 100 steps. `num_samples` are those of the recalibration, as in the
-    proxy of that name; 0 leaves it out.
+    proxy of that name; 0 leaves it out. `precision` is the search's unless it is given.
     """
 
     domains: ClassVar[Mapping[str, Domain]] = {
@@ -37,6 +38,9 @@ class Finetune:
         "warmup": Float(low=0.0, high=0.9),
         "distill_weight": Float(low=0.0, high=1.0),
         "temperature": Float(low=0.1, high=100.0, log=True),
+        "label_smoothing": Float(low=0.0, high=0.9),
+        "schedule": Categorical(choices=("cosine", "constant")),
+        "precision": Categorical(choices=("float32", "bfloat16", "auto")),
         "num_samples": Integer(low=0, high=1_000_000),
     }
 
@@ -49,6 +53,9 @@ class Finetune:
     warmup: float = 0.0
     distill_weight: float = 0.0
     temperature: float = 4.0
+    label_smoothing: float = 0.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    precision: Precision | Literal["auto"] = "auto"
     num_samples: int = 1024
 
     def __post_init__(self) -> None:
@@ -68,6 +75,9 @@ class Finetune:
             warmup=self.warmup,
             distill_weight=self.distill_weight,
             temperature=self.temperature,
+            label_smoothing=self.label_smoothing,
+            schedule=self.schedule,
+            precision="float32" if self.precision == "auto" else self.precision,
         )
 
     def cost(self, *, num_train: int, num_search: int) -> ProxyCost:
@@ -78,7 +88,10 @@ class Finetune:
     def run(
         self, model: nn.Module, task: Task, *, generator: torch.Generator, teacher: nn.Module | None = None
     ) -> Score:
+        recipe = replace(self.recipe, precision=task.precision) if self.precision == "auto" else self.recipe
         if self.num_samples > 0:
-            recalibrate(model, task.train, num_samples=self.num_samples, generator=generator)
-        finetune(model, task, recipe=self.recipe, generator=generator, teacher=teacher)
-        return accuracy(model, task.search)
+            recalibrate(
+                model, task.train, num_samples=self.num_samples, precision=recipe.precision, generator=generator
+            )
+        finetune(model, task, recipe=recipe, generator=generator, teacher=teacher)
+        return accuracy(model, task.search, precision=recipe.precision)

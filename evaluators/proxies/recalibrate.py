@@ -36,5 +36,12 @@ class Recalibrate:
     def run(
         self, model: nn.Module, task: Task, *, generator: torch.Generator, teacher: nn.Module | None = None
     ) -> Score:
-        recalibrate(model, task.train, num_samples=self.num_samples, batch_size=self.batch_size, generator=generator)
-        return accuracy(model, task.search)
+        recalibrate(
+            model,
+            task.train,
+            num_samples=self.num_samples,
+            batch_size=self.batch_size,
+            precision=task.precision,
+            generator=generator,
+        )
+        return accuracy(model, task.search, precision=task.precision)
