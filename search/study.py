@@ -1,6 +1,8 @@
 """The Optuna study: the one durable record of a search. Everything else can be made again from it."""
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -8,11 +10,12 @@ from typing import Any, Literal, TypeAlias
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.storages.journal import JournalStorage
 from optuna.trial import Trial, TrialState
 
 from evaluators.evaluation import Evaluation
 from search.front import Dense, Measured
+from search.study_journal import BatchingJournal
 from spaces import Candidate, Domain, Float, Integer, PlanError, UserError
 from spaces.domain import Value
 from spaces.space import Space
@@ -24,6 +27,7 @@ _DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "m
 _MOST_DRAWS = 64
 _MODEL_DRAWS = 8
 _MOST_ATTEMPTS = 5
+_SESSION = "session/"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -37,6 +41,11 @@ class Proposal:
     refused: str | None = None
 
 
+def random_study(name: str) -> str:
+    """The study beside a run's own that samplers and fronts never see; no run can have such a name."""
+    return f"{name}/random"
+
+
 def open_storage(location: str | Path) -> BaseStorage:
     """A journal file for a path, Optuna's database storage for a URL.
 
@@ -44,7 +53,7 @@ def open_storage(location: str | Path) -> BaseStorage:
         UserError: the database does not answer.
     """
     if isinstance(location, Path):
-        return JournalStorage(JournalFileBackend(str(location)))
+        return JournalStorage(BatchingJournal(str(location)))
     try:
         return RDBStorage(location)
     except Exception as error:  # Each database driver has errors of its own.
@@ -55,6 +64,7 @@ class Records:
     """Read-only view of a study: every evaluation that it holds."""
 
     def __init__(self, storage: BaseStorage, *, name: str) -> None:
+        self._storage = storage
         try:
             self.study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
@@ -73,6 +83,19 @@ class Records:
             for data in (trial.user_attrs["evaluation"], *further.get(trial.number, ())):
                 evaluation = Evaluation.from_dict(data)
                 yield Measured(number=trial.number, candidate=candidate, evaluation=evaluation)
+
+    def random(self) -> "Records | None":
+        """The random draws of the same space that the search is compared with, a study of their own; or None."""
+        try:
+            return Records(self._storage, name=random_study(self.study.study_name))
+        except UserError:
+            return None
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """What every start of the driver recorded: `environment`, and once it ended `timings`."""
+        attributes = self.study.user_attrs
+        numbers = sorted(int(key.removeprefix(_SESSION)) for key in attributes if key.startswith(_SESSION))
+        return [attributes[f"{_SESSION}{number}"] for number in numbers]
 
     def num_finished(self) -> int:
         """Trials with an answer."""
@@ -98,6 +121,8 @@ class SearchStudy(Records):
         self.study.set_user_attr("dense", asdict(dense))
         self._space, self._dense = space, dense
         self._open: dict[int, Trial] = {}
+        self._session: str | None = None
+        self.seconds = {"ask": 0.0, "tell": 0.0}
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         self._known = {trial.user_attrs["plan_key"] for trial in done if "plan_key" in trial.user_attrs}
         self.use_sampler(RandomSampler(), seed=0)
@@ -135,6 +160,10 @@ class SearchStudy(Records):
         Repeated networks are told as failed: samplers don't see those, while copies of an answer would draw them to it.
         After a few repeats in a row the draw is random.
         """
+        with self._timed("ask"):
+            return self._ask(plan_key)
+
+    def _ask(self, plan_key: PlanKey) -> Proposal | None:
         for draw in range(_MOST_DRAWS):
             self.study.sampler = self._sampler if draw < _MODEL_DRAWS else self._fallback
             trial = self.study.ask()
@@ -157,14 +186,38 @@ class SearchStudy(Records):
         """Record a trial's first evaluation: what the sampler learns from, of the lowest fidelity in every trial."""
         trial = self._open.pop(number)
         good = evaluation.status == "complete"
-        # A trial without constraints counts as feasible, and constraints can't be set after telling.
-        trial.set_constraint("failed", 0.0 if good else 1.0)
-        trial.set_user_attr("evaluation", evaluation.to_dict())
-        self.study.tell(trial, self._values(evaluation if good else None))
+        with self._timed("tell"):
+            # A trial without constraints counts as feasible, and constraints can't be set after telling.
+            trial.set_constraint("failed", 0.0 if good else 1.0)
+            trial.set_user_attr("evaluation", evaluation.to_dict())
+            self.study.tell(trial, self._values(evaluation if good else None))
 
     def add(self, number: int, evaluation: Evaluation) -> None:
         """Record a further evaluation of a trial that has been told: a higher rung of the ladder."""
-        self.study.set_user_attr(f"evaluation/{number}/{evaluation.fidelity}", evaluation.to_dict())
+        with self._timed("tell"):
+            self.study.set_user_attr(f"evaluation/{number}/{evaluation.fidelity}", evaluation.to_dict())
+
+    def open_session(self, environment: Mapping[str, Any]) -> None:
+        """Record under what versions, settings and device the driver goes to work."""
+        self._session = f"{_SESSION}{len(self.sessions())}"
+        self.study.set_user_attr(self._session, {"environment": dict(environment)})
+
+    def close_session(self, timings: Mapping[str, Any]) -> None:
+        """Record how long this start of the driver took, in seconds by name; a driver that dies leaves none."""
+        assert self._session is not None
+        opened = self.study.user_attrs[self._session]
+        self.study.set_user_attr(self._session, {**opened, "timings": dict(timings)})
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Time what is inside; in a journal it is one entry."""
+        backend = getattr(self._storage, "_backend", None)
+        started = time.perf_counter()
+        try:
+            with backend.batch() if isinstance(backend, BatchingJournal) else nullcontext():
+                yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
 
     def _values(self, evaluation: Evaluation | None) -> tuple[float, ...]:
         """The objectives of a complete evaluation, or the worst there are."""
