@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-paretoprune
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format constraints wheel image clean
+.PHONY: help install demo test test-matrix lint format constraints wheel image clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -37,6 +37,11 @@ demo: $(STAMP) ## Search for a smaller digits classifier and export the best one
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+
+test-matrix: $(STAMP) ## Cut every network of docs/networks.md and make the page again: ten minutes
+	@rm -rf build/matrix
+	PARETOPRUNE_MATRIX_ROWS=build/matrix $(BIN)/python -m pytest -m matrix --numprocesses 2 $(PYTEST_ARGS)
+	$(BIN)/python -m benchmarks.surgery.networks update build/matrix
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

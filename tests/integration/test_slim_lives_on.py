@@ -2,6 +2,7 @@
 
 import copy
 import io
+import shutil
 
 import pytest
 import torch
@@ -100,6 +101,13 @@ def test_an_export_takes_any_batch(network: nn.Module, images: Tensor) -> None:
 def test_it_compiles_in_one_piece(network: nn.Module, images: Tensor) -> None:
     compiled = torch.compile(network, backend="eager", fullgraph=True)
     torch.testing.assert_close(answers(compiled, images), answers(network, images))
+
+
+@pytest.mark.matrix
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler")
+def test_it_compiles_to_machine_code(network: nn.Module, images: Tensor) -> None:
+    compiled = torch.compile(network, fullgraph=True)
+    torch.testing.assert_close(answers(compiled, images), answers(network, images), rtol=1e-4, atol=1e-4)
 
 
 def test_weights_go_through_a_file(made: tuple[nn.Module, nn.Module, Tensor]) -> None:

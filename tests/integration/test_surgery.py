@@ -13,31 +13,16 @@ from pruners import Plan, analyse, gather_evidence, resize, slim
 from pruners.proof import half
 from tests.contract.cutting import assert_right, halved, randomise
 
-FAMILIES = {
-    "densenet121": 32,
-    "efficientnet_b0": 32,
-    "googlenet": 32,
-    "mnasnet0_5": 32,
-    "mobilenet_v2": 32,
-    "mobilenet_v3_small": 32,
-    "regnet_y_400mf": 32,
-    "resnet18": 32,
-    "resnext50_32x4d": 32,
-    "shufflenet_v2_x0_5": 32,
-    "squeezenet1_1": 32,
-    "convnext_tiny": 32,
-    "swin_t": 32,
-}
+NETWORKS = ["densenet121", "mobilenet_v2", "mobilenet_v3_small", "resnet18"]
+"""All families are in tests/contract/test_matrix.py; here one also looks that the dense network is left alone."""
 
 
 def published(name: str) -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
-    options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
-    model = torchvision.models.get_model(name, weights=None, **options).eval()
-    return model, torch.randn(1, 3, FAMILIES[name], FAMILIES[name])
+    return torchvision.models.get_model(name, weights=None).eval(), torch.randn(1, 3, 32, 32)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_published_network_can_be_halved(name: str) -> None:
     analysis, small = halved(*published(name))
     assert analysis.groups
@@ -125,12 +110,3 @@ def test_onnx_gives_the_same_logits(tmp_path: Path) -> None:
     got = session.run(None, {session.get_inputs()[0].name: example.numpy()})[0]
     torch.testing.assert_close(torch.from_numpy(got), small(example).detach(), rtol=1e-3, atol=1e-4)
     assert analysis.groups
-
-
-@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large"])
-def test_segmentation_networks(name: str) -> None:
-    torch.manual_seed(0)
-    model = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=3).eval()
-    example = torch.randn(1, 3, 32, 32)
-    analysis, _ = halved(model, example)
-    assert analysis.cost.min_macs < 0.05 * analysis.cost.dense_macs
