@@ -1,0 +1,1 @@
+"""Every allocator, method and step alone, on one network."""
