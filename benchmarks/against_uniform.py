@@ -24,10 +24,9 @@ from evaluators.recipe import Recipe
 from evaluators.task import load_test
 from evaluators.train import accuracy, finetune, recalibrate
 from evaluators.worker import Evaluator, candidate_generator
-from search.export import EXPORT_RECIPE
 from search.flow import prepare, read_run
 from search.front import Front, Measured, hypervolume
-from search.prepare import Prepared, recipe
+from search.prepare import EXPORT_RECIPE, Prepared, recipe
 from search.run_folder import find_run
 from spaces import Candidate, Choice
 

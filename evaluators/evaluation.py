@@ -24,9 +24,10 @@ class Evaluation:
         thop_macs: the same by thop's rules.
         params: its parameters.
         latency_ms: milliseconds of a forward pass by the run's latency table, before a step; None without a table.
+        test_accuracy: the same on the test split, of a network trained after the search; None of every other.
         seconds: wall-clock time of the whole evaluation.
         reason: one line, unless complete.
-        timings: seconds of its parts: `plan`, `slim`, `proxy`.
+        timings: seconds of its parts: `plan` and `slim`, or `rounds` in their place; `proxy`.
     """
 
     status: Status
@@ -38,6 +39,7 @@ class Evaluation:
     thop_macs: int = 0
     params: int = 0
     latency_ms: float | None = None
+    test_accuracy: float | None = None
     seconds: float = 0.0
     reason: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)

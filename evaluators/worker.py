@@ -5,11 +5,14 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
+from evaluators.artifact import Preprocessing, save_slim
 from evaluators.evaluation import Evaluation
 from evaluators.proxy import Proxy, ProxySpec
 from evaluators.rounds import between_by, prune_in_rounds, share_of
@@ -45,15 +48,20 @@ class Evaluator:
         self._proxies = tuple(rung.build() for rung in ladder)
 
     def evaluate(self, candidate: Candidate, *, fidelity: int, seed: int) -> Evaluation:
-        """Measure `candidate` with the proxy number `fidelity`.
+        """Measure `candidate` with the proxy number `fidelity`; see `measured`."""
+        return self.measured(candidate, fidelity=fidelity, seed=seed)[0]
+
+    def measured(self, candidate: Candidate, *, fidelity: int, seed: int) -> tuple[Evaluation, nn.Module | None]:
+        """Measure `candidate` with the proxy number `fidelity`; the network as the proxy left it comes too.
 
         An impossible plan, a loss that is not finite and too little memory are the candidate's failures and come back
         as such; every other error is a mistake of ours or of the user's and is raised.
         """
         clock = _Clock()
         found: dict[str, Any]
+        network: nn.Module | None = None
         try:
-            found = self._measure(candidate, fidelity, seed, clock)
+            found, network = self._measure(candidate, fidelity, seed, clock)
         except InfeasibleError as error:
             found = {"status": "infeasible", "reason": str(error)}
         except (PlanError, NonFiniteLossError) as error:
@@ -64,7 +72,8 @@ class Evaluator:
             found = {"status": "failed", "reason": f"out of memory: {next(iter(str(error).splitlines()), '')}"}
         if found["status"] != "complete" and self.task.device.type == "cuda":
             torch.cuda.empty_cache()
-        return Evaluation(fidelity=fidelity, seed=seed, seconds=clock.total(), timings=clock.parts, **found)
+        evaluation = Evaluation(fidelity=fidelity, seed=seed, seconds=clock.total(), timings=clock.parts, **found)
+        return evaluation, network
 
     def build(self, candidate: Candidate, *, clock: "_Clock | None" = None) -> tuple[Plan, nn.Module]:
         """The plan of `candidate`, of one round, and its small network, with inherited weights, on the device.
@@ -102,15 +111,29 @@ class Evaluator:
             evidence=self._evidence,
         )
 
+    def files_of(self, network: nn.Module) -> dict[str, bytes]:
+        """What `save_slim` writes of a network that was measured here."""
+        with TemporaryDirectory() as folder:
+            task = self.task
+            save_slim(
+                folder,
+                network,
+                task.spec.model,
+                num_classes=task.num_classes,
+                example=task.example.cpu(),
+                preprocessing=Preprocessing.of(task),
+            )
+            return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
     def dense_score(self) -> Score:
         """The dense network on the search split: what candidates are compared with."""
         return accuracy(self.dense, self.task.search)
 
-    def _measure(self, candidate: Candidate, fidelity: int, seed: int, clock: "_Clock") -> dict[str, Any]:
-        proxy, generator = (
-            share_of(self._proxies[fidelity], candidate.rounds),
-            candidate_generator(candidate, seed=seed),
-        )
+    def _measure(
+        self, candidate: Candidate, fidelity: int, seed: int, clock: "_Clock"
+    ) -> tuple[dict[str, Any], nn.Module]:
+        proxy = share_of(self._proxies[fidelity], candidate.rounds)
+        generator = candidate_generator(candidate, seed=seed)
         if candidate.rounds > 1:
             with clock.part("rounds"):
                 plan, small = self.build_in_rounds(candidate, proxy, generator=generator)
@@ -121,7 +144,7 @@ class Evaluator:
             score = proxy.run(small, self.task, generator=generator, teacher=self.dense)
         if not math.isfinite(score.loss):
             raise NonFiniteLossError(f"the loss on the search split is not finite: {score.loss}")
-        return {"status": "complete", "accuracy": score.accuracy, "loss": score.loss, **costs}
+        return {"status": "complete", "accuracy": score.accuracy, "loss": score.loss, **costs}, small
 
     def _costs(self, candidate: Candidate, plan: Plan, small: nn.Module) -> dict[str, Any]:
         """MACs, thop's figure and parameters: from the cost model, or counted where a step has changed the network.

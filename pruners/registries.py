@@ -49,7 +49,7 @@ class Method(Protocol):
 class Step(Protocol):
     """Changes the network after its channels are cut; the compute may shrink, never grow.
 
-    A step that changes values alone may say so by the class attribute `keeps_cost = True`: its networks are not counted.
+    A step that changes values alone says so by the class attribute `keeps_cost = True`; its networks are not counted.
     """
 
     domains: ClassVar[Mapping[str, Domain]]

@@ -25,7 +25,7 @@ from search.export_formats import FORMATS, Exported
 from search.export_layers import group_widths, layer_changes
 from search.export_measure import environment, measure
 from search.made import Made
-from search.prepare import Prepared, Say, quiet
+from search.prepare import EXPORT_RECIPE, Prepared, Say, quiet
 from search.report import ExportReport, FileCheck, PredictedLatency
 from search.report_html import to_html
 from spaces import Candidate, UserError
@@ -33,9 +33,6 @@ from spaces import Candidate, UserError
 REPORTS = ("report.json", "report.html")
 OURS = (*REPORTS, *(file for format in FORMATS.values() for file in format.files))
 PROBE_SIZES = (1, 5)
-
-EXPORT_RECIPE = Recipe(epochs=20, lr=0.02, warmup=0.05, distill_weight=0.7, temperature=4.0)
-"""How an exported network is fine-tuned unless the configuration's `finetune` says otherwise."""
 
 
 def chosen_formats(names: Iterable[str]) -> frozenset[str]:
@@ -99,6 +96,7 @@ class _Export:
         self._prepared, self._seed, self._progress = prepared, seed, progress
         self._seconds: dict[str, float] = {}
         self._before: Mapping[str, Any] = {}
+        self._trained = isinstance(wanted, Made) and wanted.trained
         if isinstance(wanted, Made):
             self._candidate, self._plan, self._pruned = wanted.candidate, wanted.plan, wanted.network
             self._before = wanted.before
@@ -114,7 +112,9 @@ class _Export:
             check_rebuilds(folder)
 
     def train(self, recipe: Recipe) -> None:
-        """Fine-tune in place."""
+        """Fine-tune in place, unless that was done after the search."""
+        if self._trained:
+            return
         with self._stage("fine-tuning"):
             generator = candidate_generator(self._candidate, seed=self._seed)
             recalibrate(self._pruned, self._task.train, generator=generator)

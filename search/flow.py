@@ -2,31 +2,37 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pruners.step_budget import plan_before_step
 from search.anchors import anchors
+from search.baseline import random_loop
 from search.config import Config
+from search.environment import current_environment
+from search.finals import FinalLoop, training
 from search.front import Dense, Front, Measured
 from search.halving import Rungs
 from search.journal import repair_journal, sole_driver
 from search.loop import Listener, SearchLoop
-from search.prepare import Prepared, Say, ladder, prepare, quiet
+from search.prepare import Prepared, Say, final_recipe, ladder, prepare, quiet
+from search.proxy_report import ProxyReport, proxy_report
 from search.run_folder import RunFolder, create_run
 from search.samplers import build_sampler
+from search.stopwatch import Stopwatch
 from search.study import PlanKey, Records, SearchStudy, open_storage
-from search.targets import LatencyTarget, Target, format_macs
 from search.tracking import Subject, Tracker
+from search.trained import TestAccuracy, TrainedNetworks
 from search.troubles import TroubleWriter
 from spaces import Candidate, UserError
 
-__all__ = ["Prepared", "SearchResult", "pick", "prepare", "read_run", "resume_search", "run_search"]
+__all__ = ["Prepared", "SearchResult", "prepare", "read_run", "resume_search", "run_search"]
 
 ANCHOR_SHARE = 0.5
 """At most this share of the trials goes to known good points; the rest is the sampler's."""
@@ -49,6 +55,8 @@ class SearchResult:
         stopped: why it ended early, or None.
         trouble: the traceback behind `stopped`, or None.
         exhausted: whether the space has no further networks, so that fewer trials than asked were run.
+        report: what the search says about its own rungs, time and luck.
+        environment: versions, device and seed of the last start.
     """
 
     folder: RunFolder
@@ -60,6 +68,8 @@ class SearchResult:
     stopped: str | None = None
     trouble: str | None = None
     exhausted: bool = False
+    report: ProxyReport | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_search(
@@ -115,76 +125,51 @@ def read_run(folder: RunFolder) -> SearchResult:
     records = Records(open_storage(folder.storage(config)), name=folder.name)
     measured = tuple(records.measured())
     front = Front.settled(measured, dense_macs=records.dense.macs, with_latency=config.latency.objective)
-    finished = records.num_finished() >= config.trials
     return SearchResult(
-        folder=folder, config=config, front=front, measured=measured, dense=records.dense, finished=finished
+        folder=folder,
+        config=config,
+        front=front,
+        measured=measured,
+        dense=records.dense,
+        finished=records.num_finished() >= config.trials,
+        report=proxy_report(records, ladder=config.ladder),
+        environment=_environment(records),
     )
 
 
-def pick(result: SearchResult, target_flops: str, target_latency: str | None = None) -> Measured:
-    """The most accurate network of the front that meets its budgets; of a range, its upper end.
-
-    Raises:
-        UserError: a budget can't be read, or no member meets it.
-    """
-    if target_latency is not None:
-        return _pick_both(result, target_flops, target_latency)
-    budget = Target.parse(target_flops, key="--target-flops").high.macs(result.dense.macs)
-    best = result.front.best_under(budget)
-    if best is None and not result.front.members:
-        raise UserError("run", result.folder.name, "its front is empty; `paretoprune search --resume` goes on with it")
-    if best is None:
-        least = result.front.members[0].macs
-        rule = (
-            f"is {format_macs(budget)} MACs, less than the smallest network that this run found: "
-            f"{format_macs(least)}, {least / result.dense.macs:.3f} of dense"
-        )
-        raise UserError("--target-flops", target_flops, rule)
-    return best
-
-
-def _pick_both(result: SearchResult, target_flops: str, target_latency: str) -> Measured:
-    """The most accurate network within both budgets, of all that were measured like the front's members."""
-    dense, key = result.dense, "--target-latency"
-    if dense.latency_ms is None:
-        raise UserError(key, target_latency, "this run has no latencies; it had neither a table nor a target_latency")
-    limit_ms = LatencyTarget.parse(target_latency, key=key).milliseconds(dense.latency_ms)
-    macs = Target.parse(target_flops, key="--target-flops").high.macs(dense.macs)
-    # a slower network may dominate a faster one that alone is within the budget
-    fidelity = result.front.fidelity
-    front = Front.of(result.measured, dense_macs=dense.macs, fidelity=fidelity, with_latency=True)
-    best = front.best_under(macs, limit_ms=limit_ms)
-    if best is None:
-        least = min((item.latency_ms for item in front.members if item.macs <= macs), default=math.inf)
-        found = f"takes {least:.3g} ms" if least < math.inf else "is larger still"
-        rule = f"with at most {format_macs(macs)} MACs: the fastest network that this run found {found}"
-        raise UserError(key, f"{target_latency} ({limit_ms:.3g} ms)", rule)
-    return best
+def _environment(records: Records) -> Mapping[str, Any]:
+    """Of the last start; older runs have none."""
+    sessions = records.sessions()
+    return sessions[-1]["environment"] if sessions else {}
 
 
 def plan_key(prepared: Prepared) -> PlanKey:
     """Names the network of a candidate: equal keys, equal networks and so equal answers."""
 
     def key(candidate: Candidate) -> str:
+        if candidate.rounds > 1:  # the plan on the dense network does not decide what training between cuts leads to
+            return candidate.key
         plan = plan_before_step(candidate, prepared.analysis, prepared.evidence)
         rest = json.loads(candidate.to_json())
-        # With training between rounds, or a change after cutting, the plan alone does not decide the network.
-        kept = ("step", "rounds", "method", "allocator") if candidate.rounds > 1 else ("step", "rounds")
-        text = json.dumps([plan.to_json(), {name: rest[name] for name in kept}], sort_keys=True)
+        text = json.dumps([plan.to_json(), rest["step"]], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     return key
 
 
 def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: Say) -> SearchResult:
+    started = time.monotonic()
     with sole_driver(folder.path):
         repair_journal(folder.study_file)
         folder.write_config(config)
         prepared = prepare(config, folder=folder.path, known=_known_dense(folder, config), say=say)
         loop = _open_loop(folder, prepared)
-        loop.listeners = (TroubleWriter(folder.troubles), *(make(prepared, loop) for make in watch))
-        if config.tracking.enabled:
-            loop.listeners += (_tracker(folder, prepared, say),)
+        loop.study.open_session(current_environment(prepared.task.device, seed=config.seed))
+        tracker = _tracker(folder, prepared, loop, say) if config.tracking.enabled else None
+        stopwatch = Stopwatch(loop, since=started, tracking=lambda: tracker.seconds if tracker else 0.0)
+        # the tracker's report holds what the stopwatch writes when all ends
+        watching = (*(make(prepared, loop) for make in watch), *([tracker] if tracker else ()))
+        loop.listeners = (TroubleWriter(folder.troubles), stopwatch, *watching)
         try:
             _drive(folder, prepared, loop, say=say)
         finally:
@@ -199,6 +184,8 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
         stopped=loop.stopped,
         trouble=loop.trouble,
         exhausted=loop.exhausted,
+        report=proxy_report(loop.study, ladder=config.ladder),
+        environment=_environment(loop.study),
     )
 
 
@@ -237,7 +224,9 @@ def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
 
 
 def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say) -> None:
-    if loop.finished:
+    final = _final_loop(folder, prepared, loop)
+    rival = random_loop(loop.study, prepared, plan_key(prepared)) if prepared.config.baseline else None
+    if loop.finished and final.finished and (rival is None or rival.finished):
         return
     say("starting workers")
     from search.runtime.driver import drive
@@ -253,7 +242,8 @@ def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say)
             splits=prepared.splits,
             analysis=prepared.analysis,
             evidence=prepared.evidence,
-            ladder=ladder(config),
+            ladder=(*ladder(config), training(final_recipe(config))),
+            final=final.fidelity,
             seed=config.seed,
             threads=slots.cpus,
             timeout_seconds=config.workers.timeout_seconds,
@@ -263,6 +253,18 @@ def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         drive(loop, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
+        if loop.finished and not final.finished:
+            say("training the front")
+            drive(final, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
+        if rival is not None and loop.finished and final.finished:
+            say(f"measuring {config.baseline} random candidates, for comparison")
+            drive(rival, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
+
+
+def _final_loop(folder: RunFolder, prepared: Prepared, loop: SearchLoop) -> FinalLoop:
+    config = prepared.config
+    networks = TrainedNetworks(path=folder.trained, recipe=final_recipe(config), seed=config.seed)
+    return FinalLoop(search=loop, count=config.train_front, test=TestAccuracy(networks, prepared))
 
 
 def _weights(prepared: Prepared) -> bytes | None:
@@ -271,11 +273,12 @@ def _weights(prepared: Prepared) -> bytes | None:
     return None if path is None else Path(path).read_bytes()
 
 
-def _tracker(folder: RunFolder, prepared: Prepared, say: Say) -> Tracker:
-    return Tracker(prepared.config.tracking, subject(folder, prepared.config, prepared.dense), warn=say)
+def _tracker(folder: RunFolder, prepared: Prepared, loop: SearchLoop, say: Say) -> Tracker:
+    about = subject(folder, prepared.config, prepared.dense, environment=_environment(loop.study))
+    return Tracker(prepared.config.tracking, about, warn=say)
 
 
-def subject(folder: RunFolder, config: Config, dense: Dense) -> Subject:
+def subject(folder: RunFolder, config: Config, dense: Dense, *, environment: Mapping[str, Any]) -> Subject:
     """What MLflow is told of a run."""
     params = {
         "model": config.model.name,
@@ -290,7 +293,15 @@ def subject(folder: RunFolder, config: Config, dense: Dense) -> Subject:
         "dense_params": dense.params,
         "dense_accuracy": dense.accuracy,
     }
-    return Subject(name=folder.name, search_id=folder.search_id, runs=folder.path.parent, dense=dense, params=params)
+    return Subject(
+        name=folder.name,
+        search_id=folder.search_id,
+        runs=folder.path.parent,
+        dense=dense,
+        params=params,
+        ladder=config.ladder,
+        environment=environment,
+    )
 
 
 def _drop_if_empty(folder: RunFolder) -> None:

@@ -89,8 +89,11 @@ class Front:
     def settled(cls, measured: Sequence[Measured], *, dense_macs: int, with_latency: bool = False) -> "Front":
         """The front of the highest fidelity at which every member of every lower front was measured.
 
-        While a search climbs its ladder few candidates have reached the top; their front would look poor.
+        While a search climbs its ladder few candidates have reached the top; their front would look poor. Networks that
+        were trained and tested after the search make the front as soon as there are any.
         """
+        if any(item.evaluation.test_accuracy is not None for item in measured):
+            return cls.of(measured, dense_macs=dense_macs, with_latency=with_latency)
         highest = max((item.evaluation.fidelity for item in measured), default=0)
         lower: set[int] = set()
         best = cls.of(measured, dense_macs=dense_macs, fidelity=0, with_latency=with_latency)
@@ -153,6 +156,7 @@ def _row(item: Measured, *, dense_macs: int) -> dict[str, Any]:
     return {
         "trial": item.number,
         "accuracy": item.accuracy,
+        "test_accuracy": evaluation.test_accuracy,
         "macs": item.macs,
         "macs_ratio": item.macs / dense_macs,
         "params": evaluation.params,

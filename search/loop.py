@@ -1,6 +1,7 @@
 """The search as a state machine, without Ray: what to evaluate next, what to make of an answer, when to end."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -115,8 +116,15 @@ class SearchLoop:
             return None
         return self._start(Job(number=item.number, candidate=item.candidate, first=self.num_rungs - 1, only=True))
 
-    def answer(self, job: Job, evaluation: Evaluation, *, trouble: str | None = None) -> bool:
-        """Record an answer; a repeated one is ignored.
+    def answer(
+        self,
+        job: Job,
+        evaluation: Evaluation,
+        *,
+        trouble: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> bool:
+        """Record an answer; a repeated one is ignored, and so are files, which only final trainings send.
 
         Returns:
             Whether the job should go on to the next rung.
@@ -124,7 +132,7 @@ class SearchLoop:
         key = (job.number, evaluation.fidelity)
         item = Measured(number=job.number, candidate=job.candidate, evaluation=evaluation)
         if key not in self._measured:
-            self._record(item, trouble)
+            self.record(item, trouble=trouble)
         if evaluation.status != "complete" or job.only or evaluation.fidelity + 1 >= self.num_rungs or self.stopped:
             return False
         return self._go_up(item)
@@ -144,6 +152,11 @@ class SearchLoop:
             self.answer(job, self.failure("failed", reason, fidelity=fidelity))
         self.release(job)
 
+    def announce(self, job: Job) -> None:
+        """Tell the listeners that a worker gets a job."""
+        for listener in self.listeners:
+            listener.started(job)
+
     def end(self) -> None:
         """Tell the listeners that it is over."""
         for listener in self.listeners:
@@ -151,15 +164,15 @@ class SearchLoop:
 
     def _start(self, job: Job) -> Job:
         self._live[job.number] = job
-        for listener in self.listeners:
-            listener.started(job)
+        self.announce(job)
         return job
 
     def _refuse(self, number: int, candidate: Candidate, reason: str) -> None:
         evaluation = self.failure("infeasible", reason, fidelity=0)
-        self._record(Measured(number=number, candidate=candidate, evaluation=evaluation), None)
+        self.record(Measured(number=number, candidate=candidate, evaluation=evaluation))
 
-    def _record(self, item: Measured, trouble: str | None) -> None:
+    def record(self, item: Measured, *, trouble: str | None = None) -> None:
+        """Write an evaluation down and tell the listeners."""
         if item.number in self._told:
             self.study.add(item.number, item.evaluation)
         else:

@@ -28,12 +28,14 @@ class Made:
         plan: kept channels of the dense network's groups, over all rounds.
         network: on the task's device.
         before: what came before the fine-tuning, for the report.
+        trained: whether the fine-tuning is done, so that nothing is left but to test and write it.
     """
 
     candidate: Candidate
     plan: Plan
     network: nn.Module
     before: Mapping[str, Any]
+    trained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,9 @@ from search.targets import Budget
 from spaces import InfeasibleError, Registry, UserError
 from spaces.space import NO_STEP, Space
 
+EXPORT_RECIPE = Recipe(epochs=20, lr=0.02, warmup=0.05, distill_weight=0.7, temperature=4.0)
+"""How an exported network is fine-tuned unless the configuration's `finetune` says otherwise."""
+
 PROBE_IMAGES = 128
 """Images of the batch on which number formats race."""
 
@@ -217,6 +220,15 @@ def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) 
         raise UserError(
             place, first["input"] if first["loc"] else None, first["msg"].removeprefix("Value error, ")
         ) from error
+
+
+def final_recipe(config: Config) -> Recipe:
+    """How the networks that a search found are trained for use.
+
+    Raises:
+        UserError: as `recipe`.
+    """
+    return recipe(config.finetune, key="finetune", base=EXPORT_RECIPE)
 
 
 def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:

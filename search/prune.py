@@ -6,10 +6,10 @@ from pathlib import Path
 from evaluators.recipe import Recipe
 from search.config import Config, Plugin
 from search.destination import check_destination
-from search.export import EXPORT_RECIPE, OURS, chosen_formats, export_network
+from search.export import OURS, chosen_formats, export_network
 from search.export_formats import FORMATS
 from search.made import Made, RegimeTraining, channel_regime, make
-from search.prepare import Say, prepare, quiet, recipe
+from search.prepare import Say, final_recipe, prepare, quiet
 from search.report import ExportReport
 from spaces import Candidate, UserError
 
@@ -42,7 +42,7 @@ def prune_network(
     """
     check_destination(out, ours=OURS)
     formats = chosen_formats(FORMATS if formats is None else formats)
-    chosen = recipe(config.finetune, key="finetune", base=EXPORT_RECIPE)
+    chosen = final_recipe(config)
     training = _training(regime, chosen, epochs=regime_epochs)
     prepared = prepare(config, say=say)
     candidate = replace(next(prepared.space.anchors()), rounds=rounds)

@@ -60,6 +60,11 @@ class RunFolder:
         """Tracebacks of crashed trials and stacks of workers that hung."""
         return self.path / "troubles"
 
+    @property
+    def trained(self) -> Path:
+        """Networks that were trained after the search."""
+        return self.path / "trained"
+
     def config(self) -> Config:
         """The configuration that the run was started with."""
         return parse_config(read_yaml(self.config_file.read_text(encoding="utf-8"), source=str(self.config_file)))
@@ -134,7 +139,7 @@ def check_resumable(old: Config, new: Config) -> None:
     Raises:
         UserError: something else differs.
     """
-    free = {"trials", "workers", "tracking", "give_up_after", "finetune", "name"}
+    free = {"trials", "workers", "tracking", "give_up_after", "finetune", "train_front", "baseline", "name"}
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     for key in before:
         if key not in free and before[key] != after[key]:

@@ -55,11 +55,12 @@ class MlflowSearch:
         }
         self._parent_metrics = 0
 
-    def describe(self, params: Mapping[str, Any], *, note: str) -> None:
-        """What was searched: parameters (written once), and a note in Markdown."""
+    def describe(self, params: Mapping[str, Any], *, note: str, environment: Mapping[str, Any]) -> None:
+        """What was searched: parameters (written once), a note in Markdown, and versions and device as tags."""
         known = self._client.get_run(self.parent).data.params
         fresh = [Param(key, str(value)[:500]) for key, value in params.items() if key not in known]
         tags = [RunTag("mlflow.note.content", note)]
+        tags += [RunTag(f"environment.{name}", str(value)) for name, value in environment.items()]
         self._client.log_batch(self.parent, params=fresh, tags=tags)
         self._client.set_experiment_tag(self.experiment_id, *view_tag(self._search_id))
 
@@ -109,6 +110,10 @@ class MlflowSearch:
         data = [[row[column] for column in columns] for row in rows]
         self._client.log_dict(self.parent, {"columns": columns, "data": data}, name)
         self._client.set_tag(self.parent, "mlflow.loggedArtifacts", json.dumps([{"path": name, "type": "table"}]))
+
+    def figures(self, values: Mapping[str, float]) -> None:
+        """Metrics of the whole search."""
+        self._client.log_batch(self.parent, metrics=[Metric(key, value, _now(), 0) for key, value in values.items()])
 
     def close(self, status: str) -> None:
         """End the parent run: FINISHED, FAILED or KILLED."""
@@ -170,6 +175,7 @@ def _metrics(item: Measured, *, dense_macs: int, dense_params: int) -> dict[str,
         "thop_macs": float(evaluation.thop_macs),
         "seconds": float(evaluation.seconds),
         **({} if evaluation.latency_ms is None else {"latency_ms": evaluation.latency_ms}),
+        **({} if evaluation.test_accuracy is None else {"test_accuracy": evaluation.test_accuracy}),
     }
 
 

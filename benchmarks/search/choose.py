@@ -29,7 +29,7 @@ def choose(options: argparse.Namespace) -> None:
     config = with_overrides(config, [f"target_flops={options.target or span(fractions)}"])
     networks = options.out / FOLDER
     networks.mkdir(parents=True, exist_ok=True)
-    prepared = prepare(config, folder=networks, dense_accuracy=0.0, say=print)
+    prepared = prepare(config, folder=networks, say=print)
     setting = make_setting(prepared, options)
     subject(prepared, config).write(networks)
     budgets = plain_budgets(prepared, fractions)

@@ -17,11 +17,12 @@ from evaluators.worker import Evaluator, candidate_generator
 from pruners import Plan, count, slim
 from pruners.step_budget import finish
 from search.config import Config
-from search.flow import SearchResult, pick, read_run, run_search
+from search.flow import SearchResult, read_run, run_search
 from search.front import Measured
+from search.picking import at_budget, pick
 from search.prepare import Prepared, ladder, prepare
 from search.run_folder import find_run, with_overrides
-from spaces import UserError
+from spaces import PlanError, UserError
 
 RUNS = "runs"
 
@@ -31,7 +32,7 @@ def searched(name: str, *overrides: str) -> Contender:
 
     def choose(setting: Setting, budgets: Sequence[Budget]) -> Iterator[Chosen]:
         result, seconds = finished_run(name, setting, overrides)
-        prepared = prepare(result.config, folder=result.folder.path, dense_accuracy=result.dense.accuracy)
+        prepared = prepare(result.config, folder=result.folder.path, known=result.dense)
         evaluator = Evaluator(prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, ())
         facts: dict[str, Any] = {
             "seconds": seconds,
@@ -42,10 +43,11 @@ def searched(name: str, *overrides: str) -> Contender:
         for budget in budgets:
             try:
                 member = pick(result, str(budget.macs))
-            except UserError as error:
+                member = replace(member, candidate=at_budget(result, member, str(budget.macs)))
+                plan, network = made(member, prepared, evaluator)
+            except (UserError, PlanError) as error:
                 yield none_found(name, budget, str(error), **facts)
                 continue
-            plan, network = made(member, prepared, evaluator)
             yield replace(record(name, budget, setting, plan, network), **facts)
 
     return choose

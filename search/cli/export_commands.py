@@ -115,13 +115,12 @@ def mask(
     plugin = parse_plugin(method, key="--method")
     loaded = load_config(config, overrides=[*(settings or ()), *NO_LATENCY])
     from search.cli.progress import Display
-    from search.export import EXPORT_RECIPE
     from search.mask import check_method, mask_network
-    from search.prepare import prepare, recipe
+    from search.prepare import final_recipe, prepare
 
     check_method(plugin)
     with Display() as display:
-        chosen = recipe(loaded.finetune, key="finetune", base=EXPORT_RECIPE)
+        chosen = final_recipe(loaded)
         prepared = prepare(loaded, say=display.say)
         report = mask_network(prepared, plugin, recipe=chosen, out=out, say=display.say)
     _mask_report(report, out)

@@ -18,6 +18,9 @@ def search(
     target_flops: Annotated[str | None, typer.Option("--target-flops", help=TARGET_HELP)] = None,
     target_latency: TargetLatency = None,
     trials: Annotated[int | None, typer.Option("--trials", help="Candidates to evaluate.")] = None,
+    train_front: Annotated[
+        int | None, typer.Option("--train-front", help="Train so many members of the front afterwards, and test them.")
+    ] = None,
     settings: Settings = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run.")] = None,
     resume: Annotated[str | None, typer.Option("--resume", help="Go on with this run, after anything.")] = None,
@@ -32,6 +35,8 @@ def search(
         overrides.append(f"target_latency={target_latency}")
     if trials is not None:
         overrides.append(f"trials={trials}")
+    if train_front is not None:
+        overrides.append(f"train_front={train_front}")
     if resume is not None:
         if config is not None or name is not None:
             raise UserError(
@@ -71,6 +76,7 @@ def _resume(run: str, overrides: list[str], *, runs: Path) -> "SearchResult":
 
 
 def _report(result: "SearchResult", *, seconds: float) -> None:
+    from search.cli.proxy_tables import print_report
     from search.cli.tables import console, front_table
 
     out = console()
@@ -81,6 +87,9 @@ def _report(result: "SearchResult", *, seconds: float) -> None:
         f"dense network {100 * result.dense.accuracy:.2f} % on the search split",
         highlight=False,
     )
+    if result.report is not None:
+        print_report(result.report, out)
+        out.print()
     run = _shown(result.folder.path)
     if result.exhausted:
         out.print("The space holds no further networks: fewer candidates than asked for.", highlight=False)

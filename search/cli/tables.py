@@ -14,6 +14,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
     "trial": "right",
     "accuracy %": "right",
     "change": "right",
+    "test %": "right",
     "MACs": "right",
     "of dense": "right",
     "parameters": "right",
@@ -22,7 +23,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
     "method": "left",
     "step": "left",
 }
-_OPTIONAL = ("latency", "step")
+_OPTIONAL = ("test %", "latency", "step")
 """Columns that are left out where no row has anything there."""
 
 
@@ -50,10 +51,12 @@ def front_table(front: Front, *, dense: Dense, title: str, limit: int | None = N
 def _front_row(item: Measured, *, dense: Dense) -> dict[str, str]:
     """A cell for every column of `_COLUMNS`, in their order."""
     latency, candidate = item.evaluation.latency_ms, item.candidate
+    tested = item.evaluation.test_accuracy
     cells = (
         str(item.number),
         f"{100 * item.accuracy:.2f}",
         f"{100 * (item.accuracy - dense.accuracy):+.2f}",
+        "" if tested is None else f"{100 * tested:.2f}",
         format_macs(item.macs),
         f"{100 * item.macs / dense.macs:.1f} %",
         f"{item.evaluation.params:,}",

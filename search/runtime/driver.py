@@ -7,6 +7,7 @@ from pathlib import Path
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
+from search.finals import FinalLoop
 from search.loop import SearchLoop
 from search.runtime.payload import Payload
 from search.runtime.scheduler import LadderScheduler
@@ -15,7 +16,7 @@ from search.runtime.session import Slots
 from search.runtime.trainable import CandidateTrial
 
 
-def drive(loop: SearchLoop, payload: Payload, *, slots: Slots, max_failures: int, folder: Path) -> None:
+def drive(loop: SearchLoop | FinalLoop, payload: Payload, *, slots: Slots, max_failures: int, folder: Path) -> None:
     """Evaluate until the loop has finished or the user interrupts.
 
     Args:

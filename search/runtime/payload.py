@@ -19,6 +19,7 @@ class Payload:
         analysis: groups and cost model of the dense network.
         evidence: statistics that methods and allocators read.
         ladder: proxies from the cheapest to the dearest.
+        final: the fidelity from which on the trained networks are wanted back.
         seed: of every evaluation.
         threads: CPU threads of one worker.
         timeout_seconds: longest time of one evaluation.
@@ -31,6 +32,7 @@ class Payload:
     analysis: Any
     evidence: Any
     ladder: tuple[Any, ...]
+    final: int
     seed: int
     threads: float
     timeout_seconds: float | None

@@ -38,7 +38,8 @@ class LadderScheduler(FIFOScheduler):  # type: ignore[misc]
             evaluation = loop.failure("failed", result["crash"], fidelity=int(result["fidelity"]))
         else:
             evaluation = Evaluation.from_json(result["evaluation"])
-        return str(self.CONTINUE if loop.answer(job, evaluation, trouble=trouble) else self.STOP)
+        goes_on = loop.answer(job, evaluation, trouble=trouble, files=dict(result.get("files", ())) or None)
+        return str(self.CONTINUE if goes_on else self.STOP)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -4,6 +4,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from search.finals import FinalLoop
 from search.loop import Job, SearchLoop
 
 
@@ -14,7 +15,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     duplicates trials on restore.
     """
 
-    def __init__(self, loop: SearchLoop) -> None:
+    def __init__(self, loop: SearchLoop | FinalLoop) -> None:
         super().__init__()
         self.loop = loop
         self.jobs: dict[str, Job] = {}

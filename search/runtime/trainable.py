@@ -39,12 +39,18 @@ class CandidateTrial(tune.Trainable):  # type: ignore[misc]
             try:
                 if self._evaluator is None:
                     self._evaluator = payload.build()
-                evaluation = self._evaluator.evaluate(self._candidate, fidelity=self._fidelity, seed=payload.seed)
+                evaluation, network = self._evaluator.measured(
+                    self._candidate, fidelity=self._fidelity, seed=payload.seed
+                )
             except Exception as error:
                 reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
                 return {"crash": reason, "traceback": traceback.format_exc(), "fidelity": self._fidelity}
         self._fidelity += 1
-        return {"evaluation": evaluation.to_json(), "fidelity": evaluation.fidelity}
+        answer: dict[str, Any] = {"evaluation": evaluation.to_json(), "fidelity": evaluation.fidelity}
+        if network is not None and evaluation.fidelity >= payload.final:
+            # Pairs, because Tune flattens dictionaries.
+            answer["files"] = list(self._evaluator.files_of(network).items())
+        return answer
 
 
 class _Watchdog:

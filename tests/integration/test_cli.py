@@ -216,7 +216,7 @@ def test_search_front_and_export_in_a_row(tmp_path: Path) -> None:
 
     small = call("export", "row", "--runs-dir", runs, "--target-flops", "0.01", "--out", tmp_path / "out")
     assert small.exit_code == 2
-    assert "less than the smallest network" in small.stderr
+    assert "less than the smallest reachable network has; reachable here:" in small.stderr
     out = tmp_path / "out"
     done = call("export", "row", "--runs-dir", runs, "--target-flops", "0.8", "--out", out, "--format", "safetensors")
     assert done.exit_code == 0, done.output

@@ -87,10 +87,27 @@ def test_mlflow_away_costs_nothing_but_a_sentence(out: Path, report: ExportRepor
     assert "MLflow did not take the model" in try_register(out, report, nowhere)
 
 
-def test_a_budget_below_the_front_is_refused_before_anything_is_done(result: SearchResult, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="less than the smallest network"):
-        export_run(result.folder, target_flops="0.1", out=tmp_path / "out")
+def test_a_budget_below_every_network_is_refused_before_anything_is_written(
+    result: SearchResult, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="less than the smallest reachable network"):
+        export_run(result.folder, target_flops="0.0001", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_was_never_searched_gets_a_network_that_fits_it(result: SearchResult, tmp_path: Path) -> None:
+    target = 0.9 * result.front.members[0].macs / result.dense.macs
+    said: list[str] = []
+    report = export_run(
+        result.folder,
+        target_flops=f"{target:.4f}",
+        out=tmp_path / "out",
+        formats=frozenset({"safetensors"}),
+        progress=said.append,
+    )
+    assert 0.5 * target < report.pruned.macs / result.dense.macs <= target
+    assert any("no member is that small" in line for line in said)
+    assert load_slim(tmp_path / "out") is not None
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from search.study import Records, open_storage
+from search.study import Records, SearchStudy, open_storage
 from search.study_journal import BatchingJournal
-from tests.integration.test_search_loop import good, make_loop, run
+from tests.integration.test_search_loop import DENSE, SPACE, good, make_loop, run
 
 
 def test_what_is_written_in_batches_reads_as_if_it_were_not(tmp_path: Path) -> None:
@@ -49,3 +49,16 @@ def test_a_batch_is_one_write_even_when_it_fails(tmp_path: Path) -> None:
     study.tell(trial, 1.0)
     assert study.trials[0].params == trial.params
     assert optuna.load_study(study_name=study.study_name, storage=JournalStorage(backend)).best_value == 1.0
+
+
+def test_a_batch_follows_on_what_another_storage_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    early = SearchStudy(open_storage(path), name="other", space=SPACE, dense=DENSE)
+    run(make_loop(path, trials=6))
+    for _ in range(3):
+        proposal = early.ask(lambda candidate: candidate.key)
+        assert proposal is not None
+        early.tell(proposal.number, good(proposal.candidate))
+    storage = open_storage(path)
+    assert [Records(storage, name=name).num_finished() for name in ("test", "other")] == [6, 3]
+    assert Records(storage, name="other").study.trials == early.study.trials

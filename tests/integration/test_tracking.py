@@ -1,6 +1,7 @@
 """MLflow as a view of the study: complete, made again from it, and never in the way."""
 
 import json
+import platform
 import re
 import signal
 import subprocess
@@ -61,8 +62,18 @@ def check(result: SearchResult, client: MlflowClient) -> None:
     curve = client.get_metric_history(parent.info.run_id, "hypervolume")
     assert max(point.value for point in curve) == pytest.approx(result.front.hypervolume())
     assert parent.data.metrics["pareto_size"] == len(members)
+    assert parent.data.tags["environment.python"] == platform.python_version()
+    assert parent.data.tags["environment.seed"] == "0"
+    assert {
+        "environment.torch",
+        "environment.optuna",
+        "environment.ray",
+        "environment.device",
+    } <= parent.data.tags.keys()
+    assert "spearman/parameters kept/recalibrate num_samples_64" in parent.data.metrics
+    assert 0 <= parent.data.metrics["overhead_share"] < 1
     files = {file.path for file in client.list_artifacts(parent.info.run_id, "pareto")}
-    names = ("front.html", "front.png", "front.csv", "front.json", "table.json")
+    names = ("front.html", "front.png", "front.csv", "front.json", "table.json", "proxies.json")
     assert files == {f"pareto/{name}" for name in names}
 
 
