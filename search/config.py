@@ -145,6 +145,14 @@ class Config(Strict):
     train_front: Annotated[
         int, Field(ge=0, description="so many members of the front are trained by the recipe `finetune` at the end")
     ] = 0
+    baseline: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="random draws of the same space on the same ladder, beside the search and unseen by it: "
+            "what the proxy report compares it with",
+        ),
+    ] = 0
     finetune: Annotated[dict[str, Any], Field(description="recipe of the exported network's training")] = {}
     train: Annotated[
         dict[str, Any], Field(description="recipe of the dense network's training where there are no weights")

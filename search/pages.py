@@ -9,15 +9,23 @@ from typing import Any
 
 from search.combinations import COLUMNS, cells, combinations
 from search.front import Dense, Front, Measured
+from search.pages_proxy import proxy_section
+from search.proxy_report import ProxyReport
 from search.targets import format_macs
 
 _FRONT, _OTHERS, _DENSE, _INK, _GRID = "#0b6e99", "#b8c4ce", "#d1495b", "#22303c", "#e8edf1"
 
 
 def write_pages(
-    folder: Path, *, title: str, front: Front, measured: Sequence[Measured], dense: Dense
+    folder: Path,
+    *,
+    title: str,
+    front: Front,
+    measured: Sequence[Measured],
+    dense: Dense,
+    report: ProxyReport | None = None,
 ) -> tuple[Path, ...]:
-    """Write front.html, front.png, front.csv and front.json into `folder`.
+    """Write front.html, front.png, front.csv and front.json into `folder`, with a report proxies.json too.
 
     Returns:
         The files.
@@ -25,7 +33,8 @@ def write_pages(
     others = _others(front, measured)
     page, picture, table, data = (folder / f"front.{kind}" for kind in ("html", "png", "csv", "json"))
     text = front_page(front, others, title=title, dense=dense)
-    page.write_text(text.replace("</body>", combinations_section(front, measured) + "</body>"), encoding="utf-8")
+    sections = combinations_section(front, measured) + ("" if report is None else proxy_section(report))
+    page.write_text(text.replace("</body>", sections + "</body>"), encoding="utf-8")
     save_picture(picture, front, others, title=title, dense=dense)
     rows = front.rows()
     with table.open("w", newline="", encoding="utf-8") as file:
@@ -33,7 +42,11 @@ def write_pages(
         writer.writeheader()
         writer.writerows(rows)
     data.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    return page, picture, table, data
+    if report is None:
+        return page, picture, table, data
+    proxies = folder / "proxies.json"
+    proxies.write_text(json.dumps(report.to_dict(), indent=1), encoding="utf-8")
+    return page, picture, table, data, proxies
 
 
 def front_page(front: Front, others: Sequence[Measured], *, title: str, dense: Dense) -> str:

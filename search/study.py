@@ -64,7 +64,7 @@ class Records:
     """Read-only view of a study: every evaluation that it holds."""
 
     def __init__(self, storage: BaseStorage, *, name: str) -> None:
-        self._storage = storage
+        self.storage = storage
         try:
             self.study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
@@ -87,7 +87,7 @@ class Records:
     def random(self) -> "Records | None":
         """The random draws of the same space that the search is compared with, a study of their own; or None."""
         try:
-            return Records(self._storage, name=random_study(self.study.study_name))
+            return Records(self.storage, name=random_study(self.study.study_name))
         except UserError:
             return None
 
@@ -211,8 +211,9 @@ class SearchStudy(Records):
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
         """Time what is inside; in a journal it is one entry."""
-        backend = getattr(self._storage, "_backend", None)
         started = time.perf_counter()
+        self.study.get_trials(deepcopy=False, states=())  # reads what others wrote: a batch must follow on that
+        backend = getattr(self.storage, "_backend", None)
         try:
             with backend.batch() if isinstance(backend, BatchingJournal) else nullcontext():
                 yield

@@ -1,5 +1,6 @@
 """A journal file that takes many operations at once."""
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +17,13 @@ class BatchingJournal(JournalFileBackend):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        self._path = path
         self._pending: list[dict[str, Any]] | None = None
         self._first: int | None = None
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Write what is logged inside when it ends, in any way."""
+        """Write what is logged inside when it ends, in any way. The storage must have read the whole file before."""
         self._pending, self._first = [], None
         try:
             yield
@@ -29,6 +31,9 @@ class BatchingJournal(JournalFileBackend):
             pending, self._pending = self._pending, None
             if pending:
                 super().append_logs(pending)
+            if pending and self._first is not None:
+                # the storage goes on reading here, and need not look for the place
+                self._log_number_offset[self._first + len(pending)] = os.path.getsize(self._path)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write the operations, or keep them for the end of the batch."""
@@ -43,5 +48,5 @@ class BatchingJournal(JournalFileBackend):
             yield from super().read_logs(log_number_from)
             return
         if self._first is None:
-            self._first = log_number_from  # the reader knows the whole file
+            self._first = log_number_from
         yield from self._pending[log_number_from - self._first :]

@@ -2,16 +2,18 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from search.config import Tracking
+from search.config import Plugin, Tracking
 from search.front import Dense, Front, Measured
 from search.loop import Job, SearchLoop
 from search.pages import write_pages
+from search.proxy_report import ProxyReport, proxy_report
 
 if TYPE_CHECKING:
     from search.tracking_mlflow import MlflowSearch
@@ -22,13 +24,15 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is recorded: the run, and what it started from."""
+    """What is recorded: the run, what it started from, and with what versions and devices it ran."""
 
     name: str
     search_id: str
     runs: Path
     dense: Dense
     params: Mapping[str, Any]
+    ladder: Sequence[Plugin] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tracking_uri(settings: Tracking, *, runs: Path) -> str:
@@ -44,16 +48,27 @@ def open_mlflow(settings: Tracking, subject: Subject) -> "MlflowSearch":
     mlflow = MlflowSearch(
         uri=uri, experiment=settings.experiment, runs=subject.runs, name=subject.name, search_id=subject.search_id
     )
-    mlflow.describe(subject.params, note=_note(subject))
+    mlflow.describe(subject.params, note=_note(subject), environment=subject.environment)
     return mlflow
 
 
-def write_summary(mlflow: "MlflowSearch", subject: Subject, *, front: Front, measured: list[Measured]) -> None:
-    """The front as an interactive page, a picture and tables, attached to the search's parent run."""
+def write_summary(
+    mlflow: "MlflowSearch",
+    subject: Subject,
+    *,
+    front: Front,
+    measured: list[Measured],
+    report: ProxyReport | None = None,
+) -> None:
+    """The front as an interactive page, a picture and tables, and the proxy report, attached to the parent run."""
     with TemporaryDirectory() as folder:
-        files = write_pages(Path(folder), title=subject.name, front=front, measured=measured, dense=subject.dense)
+        files = write_pages(
+            Path(folder), title=subject.name, front=front, measured=measured, dense=subject.dense, report=report
+        )
         mlflow.attach(files, folder="pareto")
     mlflow.table(front.rows(), name="pareto/table.json")
+    if report is not None:
+        mlflow.figures(report.metrics())
 
 
 class Tracker:
@@ -73,7 +88,7 @@ class Tracker:
         self._queue: queue.SimpleQueue[Callable[[MlflowSearch], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
-        self._measured: list[Measured] = []
+        self.seconds = 0.0
 
     def started(self, job: Job) -> None:
         """Nothing: runs are made when there is something to record, so that none stays open."""
@@ -92,10 +107,11 @@ class Tracker:
     def ended(self, loop: SearchLoop) -> None:
         """Write the summary and wait a little for what is under way."""
         front, measured = loop.front(), loop.measured()
+        report = proxy_report(loop.study, ladder=self._subject.ladder)
         status = "FINISHED" if loop.finished and loop.stopped is None else "KILLED"
 
         def finish(mlflow: "MlflowSearch") -> None:
-            write_summary(mlflow, self._subject, front=front, measured=measured)
+            write_summary(mlflow, self._subject, front=front, measured=measured, report=report)
             mlflow.close(status)
 
         self._queue.put(finish)
@@ -108,6 +124,7 @@ class Tracker:
         while (task := self._queue.get()) is not None:
             if self._failures < _GIVE_UP_AFTER:
                 self._try(task)
+            self.seconds = time.thread_time()
 
     def _try(self, task: "Callable[[MlflowSearch], None]") -> None:
         try:
@@ -123,7 +140,15 @@ class Tracker:
                 self._warn(f"MLflow does not answer ({reason}); `paretoprune sync {name}` completes its view later")
 
 
-def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[Measured], status: str) -> str:
+def sync(
+    settings: Tracking,
+    subject: Subject,
+    *,
+    front: Front,
+    measured: list[Measured],
+    status: str,
+    report: ProxyReport | None = None,
+) -> str:
     """Make the MLflow view of a search again from its study; what is there already stays.
 
     Args:
@@ -132,6 +157,7 @@ def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[M
         front: the front to show.
         measured: every evaluation.
         status: of the parent run: FINISHED, or KILLED while the search is not over.
+        report: the proxy report, where there is one.
 
     Returns:
         The experiment's id.
@@ -144,7 +170,7 @@ def sync(settings: Tracking, subject: Subject, *, front: Front, measured: list[M
     for count in range(1, len(first) + 1):
         mlflow.curve(Front.of(first[:count], dense_macs=front.dense_macs, fidelity=0), num_finished=count)
     mlflow.curve(front, num_finished=len(first))
-    write_summary(mlflow, subject, front=front, measured=measured)
+    write_summary(mlflow, subject, front=front, measured=measured, report=report)
     mlflow.close(status)
     return mlflow.experiment_id
 
