@@ -31,10 +31,12 @@ def sync_run(folder: RunFolder) -> Place:
     result = read_run(folder)
     settings, runs = result.config.tracking, folder.path.parent
     uri = tracking_uri(settings, runs=runs)
-    about = subject(folder, result.config, result.dense)
+    about = subject(folder, result.config, result.dense, environment=result.environment)
     status = "FINISHED" if result.finished else "KILLED"
     try:
-        experiment_id = sync(settings, about, front=result.front, measured=list(result.measured), status=status)
+        experiment_id = sync(
+            settings, about, front=result.front, measured=list(result.measured), status=status, report=result.report
+        )
     except MlflowException as error:
         raise UserError("tracking.uri", uri, f"MLflow does not answer: {str(error).splitlines()[0][:200]}") from error
     return Place(

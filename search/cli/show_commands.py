@@ -33,6 +33,10 @@ def front(
         bool,
         typer.Option("--combinations", help="Which allocators, methods and steps are on it, instead of its members."),
     ] = False,
+    proxies: Annotated[
+        bool,
+        typer.Option("--proxies", help="Instead: how rungs rank candidates, where time went, random search beside it."),
+    ] = False,
     runs: RunsDir = RUNS,
 ) -> None:
     """Print the Pareto front of a run, finished or not."""
@@ -40,8 +44,12 @@ def front(
     from search.run_folder import find_run
 
     result = read_run(find_run(run, runs=runs))
+    if combined and proxies:
+        raise UserError("--proxies", "with --combinations", "each replaces the front; give one of them")
     if combined:
         return _show_combinations(result, form)
+    if proxies:
+        return _show_report(result, form)
     rows = result.front.rows()
     if form is Format.csv:
         _print_csv(rows, empty="trial")
@@ -55,6 +63,18 @@ def front(
 
         title = f"Pareto front of {result.folder.name}"
         console().print(front_table(result.front, dense=result.dense, title=title))
+
+
+def _show_report(result: "SearchResult", form: Format) -> None:
+    assert result.report is not None
+    if form is Format.csv:
+        raise UserError("--format", form.value, "can't hold a proxy report", choices=("table", "json"))
+    if form is Format.json:
+        return typer.echo(json.dumps({"run": result.folder.name, **result.report.to_dict()}, indent=1))
+    from search.cli.proxy_tables import print_report
+    from search.cli.tables import console
+
+    print_report(result.report, console())
 
 
 def _show_combinations(result: "SearchResult", form: Format) -> None:
