@@ -34,7 +34,7 @@ from spaces import Candidate, UserError
 
 __all__ = ["Prepared", "SearchResult", "prepare", "read_run", "resume_search", "run_search"]
 
-ANCHOR_SHARE = 0.5
+ANCHOR_SHARE = 0.25
 """At most this share of the trials goes to known good points; the rest is the sampler's."""
 
 Watch = Callable[[Prepared, SearchLoop], Listener]

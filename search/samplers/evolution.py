@@ -38,7 +38,7 @@ class Evolution:
         startup: candidates before the first child; anchors count.
     """
 
-    children: int = 64
+    children: int = 128
     mutated: float = 3.0
     strength: float = 0.2
     crossover: float = 0.5
