@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from evaluators.callables import call, import_function
 from search.config import Plugin
@@ -38,3 +39,8 @@ def build_sampler(plugin: Plugin, *, seed: int) -> BaseSampler:
     if not isinstance(own, BaseSampler):
         raise UserError("sampler", plugin.name, f"must return an optuna sampler, returned {type(own).__name__}")
     return own
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial led to a network that could be measured."""
+    return all(value <= 0 for value in trial.constraints.values())

@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from search.halving import ranks
-from search.samplers import SAMPLERS
+from search.samplers import SAMPLERS, feasible
 from search.samplers.surrogate import Surrogate
 from spaces import Domain, Float, Integer
 from spaces.domain import Value
@@ -73,7 +73,7 @@ class _Archive:
             if trial.number in self.seen:
                 continue
             self.seen.add(trial.number)
-            if _feasible(trial) and trial.values is not None:
+            if feasible(trial) and trial.values is not None:
                 self.params.append(trial.params)
                 self.accuracy.append(trial.values[0])
                 self.macs.append(trial.values[1])
@@ -88,6 +88,8 @@ class _EvolutionSampler(BaseSampler):
         self._rng = np.random.default_rng(seed)
         self._archive = _Archive()
         self._planned: dict[int, Mapping[str, Value]] = {}
+        self._surrogate: Surrogate | None = None
+        self._features: dict[str, BaseDistribution] = {}
 
     def reseed_rng(self) -> None:
         """Called by Optuna in forked processes."""
@@ -126,9 +128,10 @@ class _EvolutionSampler(BaseSampler):
         children = [self._made(parents, budget) for _ in range(settings.children)]
         if settings.children == 1:
             return children[0]
-        surrogate = Surrogate(known.distributions, budget=BUDGET)
-        surrogate.fit(known.params, known.accuracy)
-        return children[int(surrogate.draw(children, self._rng).argmax())]
+        if self._surrogate is None or self._features != known.distributions:
+            self._surrogate, self._features = Surrogate(known.distributions, budget=BUDGET), dict(known.distributions)
+        self._surrogate.fit(known.params, known.accuracy)
+        return children[int(self._surrogate.draw(children, self._rng).argmax())]
 
     def _budget(self) -> Value | None:
         """A budget for the next child, evenly over the range; None where the search has one budget."""
@@ -199,7 +202,3 @@ def _holds(distribution: BaseDistribution, value: Value) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     return distribution._contains(distribution.to_internal_repr(value))
-
-
-def _feasible(trial: FrozenTrial) -> bool:
-    return all(value <= 0 for value in (trial.constraints or {}).values())
