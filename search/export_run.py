@@ -8,8 +8,9 @@ from search.destination import check_destination
 from search.export import OURS, chosen_formats, export_network
 from search.export_formats import FORMATS
 from search.flow import SearchResult, read_run
+from search.front import Measured
 from search.made import Made, make
-from search.picking import at_budget, pick
+from search.picking import Answer, best_at, pick
 from search.prepare import Prepared, Say, final_recipe, prepare, quiet
 from search.report import ExportReport
 from search.run_folder import RunFolder, check_resumable, with_overrides
@@ -50,18 +51,15 @@ def export_run(
     settings = final_recipe(config)
     result = read_run(folder)
     member = pick(result, target_flops, target_latency)
-    share = member.macs / result.dense.macs
-    progress(f"exporting trial {member.number}: {format_macs(member.macs)} MACs, {share:.1%} of the dense network's")
     prepared = prepare(config, folder=folder.path, known=result.dense, say=progress)
-    least = prepared.analysis.cost.min_macs
-    Target.parse(target_flops).resolve(dense_macs=result.dense.macs, min_macs=least, key="--target-flops")
-    candidate = at_budget(result, member, target_flops)
-    if candidate != member.candidate:
-        progress(f"no member is that small: the decisions of trial {member.number} at {target_flops}")
+    answer = Answer(candidate=member.candidate, number=member.number, accuracy=member.accuracy)
+    if target_latency is None:
+        answer = best_at(result, prepared, target_flops=target_flops, say=progress)
+    progress(_choice(answer, member, result))
     networks = TrainedNetworks(path=folder.trained, recipe=settings, seed=config.seed)
     report = export_network(
         prepared=prepared,
-        candidate=_wanted(prepared, candidate, networks, member.number, say=progress),
+        candidate=_wanted(prepared, answer.candidate, networks, answer.number, say=progress),
         seed=config.seed,
         recipe=settings,
         out=out,
@@ -71,8 +69,18 @@ def export_run(
     if config.tracking.enabled:
         progress("registering in MLflow")
         alias = budget_alias(target_flops, target_latency)
-        progress(_register(result, report, out=out, trial=member.number, alias=alias))
+        progress(_register(result, report, out=out, trial=answer.number, alias=alias))
     return report
+
+
+def _choice(answer: Answer, member: Measured, result: SearchResult) -> str:
+    """What is exported, in a sentence."""
+    exact = answer.candidate == member.candidate
+    macs = member.macs if exact else answer.candidate.budget_macs
+    size = f"{format_macs(macs)} MACs, {macs / result.dense.macs:.1%} of the dense network's"
+    if exact:
+        return f"exporting trial {answer.number}: {size}"
+    return f"exporting trial {answer.number}'s decisions at this budget, better here than any member: at most {size}"
 
 
 def _wanted(

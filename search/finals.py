@@ -2,23 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from evaluators.evaluation import Evaluation
-from evaluators.proxy import ProxySpec
-from evaluators.recipe import Recipe
 from search.front import Front, Measured
 from search.loop import Job, SearchLoop
 
 Tester = Callable[[Job, Mapping[str, bytes]], float]
 """Accuracy on the test split, in [0, 1], of a job's trained network: its files, as `save_slim` writes them."""
-
-
-def training(recipe: Recipe) -> ProxySpec:
-    """The last rung: exactly what an export does to a network before it tests it."""
-    params = {name: value for name, value in asdict(recipe).items() if value is not None}
-    return ProxySpec(name="finetune", params=params)
 
 
 def spread(members: Sequence[Measured], count: int) -> list[Measured]:

@@ -16,12 +16,12 @@ from search.anchors import anchors
 from search.baseline import random_loop
 from search.config import Config
 from search.environment import current_environment
-from search.finals import FinalLoop, training
+from search.finals import FinalLoop
 from search.front import Dense, Front, Measured
 from search.halving import Rungs
 from search.journal import repair_journal, sole_driver
 from search.loop import Listener, SearchLoop
-from search.prepare import Prepared, Say, final_recipe, ladder, prepare, quiet
+from search.prepare import Prepared, Say, final_ladder, final_recipe, prepare, quiet
 from search.proxy_report import ProxyReport, proxy_report
 from search.run_folder import RunFolder, create_run
 from search.samplers import build_sampler
@@ -242,7 +242,7 @@ def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say)
             splits=prepared.splits,
             analysis=prepared.analysis,
             evidence=prepared.evidence,
-            ladder=(*ladder(config), training(final_recipe(config))),
+            ladder=final_ladder(config),
             final=final.fidelity,
             seed=config.seed,
             threads=slots.cpus,

@@ -1,18 +1,29 @@
 """Which network of a finished search answers a budget."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from evaluators.worker import Evaluator
 from search.flow import SearchResult
 from search.front import Front, Measured
+from search.prepare import Prepared, Say, final_ladder, quiet
 from search.targets import LatencyTarget, Target, format_macs
 from spaces import Candidate, UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A candidate for a budget, the trial whose decisions it takes, and its accuracy on the search split."""
+
+    candidate: Candidate
+    number: int
+    accuracy: float
 
 
 def pick(result: SearchResult, target_flops: str, target_latency: str | None = None) -> Measured:
     """The most accurate network of the front that meets its budgets; of a range, its upper end.
 
-    Below the smallest member it is that one, which `at_budget` makes smaller.
+    Below the smallest member it is that one, which `best_at` makes smaller.
 
     Raises:
         UserError: a budget can't be read, the front is empty, or no member meets both budgets.
@@ -25,13 +36,47 @@ def pick(result: SearchResult, target_flops: str, target_latency: str | None = N
     return result.front.best_under(budget) or result.front.members[0]
 
 
-def at_budget(result: SearchResult, member: Measured, target_flops: str) -> Candidate:
-    """The member's decisions at a budget that it does not meet itself; its candidate where it does.
+def best_at(result: SearchResult, prepared: Prepared, *, target_flops: str, say: Say = quiet) -> Answer:
+    """The best network for a budget, whether it was searched or not.
 
-    The same allocator, offsets and method are solved for fewer MACs, so that a search answers for any budget.
+    The front's best member within the budget, unless a neighbour's decisions at exactly this budget prove better: the
+    same offsets, allocator and method solved for these MACs, measured like the front's members. So a search answers for
+    any budget, between its members and below the smallest. Members that were trained after the search stay as they are.
+
+    Raises:
+        UserError: the budget can't be read or is out of reach, or the front is empty.
     """
-    budget = Target.parse(target_flops, key="--target-flops").high.macs(result.dense.macs)
-    return member.candidate if member.macs <= budget else replace(member.candidate, budget_macs=budget)
+    member = pick(result, target_flops)
+    least = prepared.analysis.cost.min_macs
+    target = Target.parse(target_flops)
+    budget = target.resolve(dense_macs=result.dense.macs, min_macs=least, key="--target-flops").high_macs
+    within = member.macs <= budget
+    known = Answer(candidate=member.candidate, number=member.number, accuracy=member.accuracy)
+    if within and member.evaluation.test_accuracy is not None:
+        return known
+    rivals = _neighbours(result.front, budget)
+    if not rivals:
+        return known
+    say("measuring the front's neighbours at this budget")
+    evaluator = Evaluator(
+        prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, final_ladder(prepared.config)
+    )
+    found = [known] if within else []
+    for rival in rivals:
+        candidate = replace(rival.candidate, budget_macs=budget)
+        evaluation = evaluator.evaluate(candidate, fidelity=result.front.fidelity, seed=prepared.config.seed)
+        if evaluation.status == "complete":
+            found.append(Answer(candidate=candidate, number=rival.number, accuracy=evaluation.accuracy))
+    if not found:
+        raise UserError("--target-flops", target_flops, "no decision of this run leads to a network that small")
+    return max(found, key=lambda answer: answer.accuracy)
+
+
+def _neighbours(front: Front, budget_macs: int) -> list[Measured]:
+    """The members on both sides of a budget; none above the largest, where more MACs bought nothing."""
+    above = [item for item in front.members if item.macs > budget_macs]
+    below = [item for item in front.members if item.macs < budget_macs]
+    return [*below[-1:], *above[:1]] if above else []
 
 
 def _pick_both(result: SearchResult, target_flops: str, target_latency: str) -> Measured:

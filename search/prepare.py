@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,12 @@ def final_recipe(config: Config) -> Recipe:
         UserError: as `recipe`.
     """
     return recipe(config.finetune, key="finetune", base=EXPORT_RECIPE)
+
+
+def final_ladder(config: Config) -> tuple[ProxySpec, ...]:
+    """The configuration's rungs, and above them the training of what was found."""
+    params = {name: value for name, value in asdict(final_recipe(config)).items() if value is not None}
+    return (*ladder(config), ProxySpec(name="finetune", params=params))
 
 
 def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:

@@ -20,6 +20,8 @@ PUBLISHED: Mapping[str, Contender] = {
     "sap": published("sap", "sap", "l1"),
     "wsp": published("wsp", "wsp", "wsp"),
     "spdy": published("spdy", "spdy", "l2"),
+    "obs-refitted": published("obs-refitted", "uniform", "obs", step="reconstruct"),
+    "spdy-refitted": published("spdy-refitted", "spdy", "obs", step="reconstruct"),
 }
 
 TORCH_PRUNING: Mapping[str, Contender] = {

@@ -19,7 +19,7 @@ from pruners.step_budget import finish
 from search.config import Config
 from search.flow import SearchResult, read_run, run_search
 from search.front import Measured
-from search.picking import at_budget, pick
+from search.picking import best_at, pick
 from search.prepare import Prepared, ladder, prepare
 from search.run_folder import find_run, with_overrides
 from spaces import PlanError, UserError
@@ -42,12 +42,14 @@ def searched(name: str, *overrides: str) -> Contender:
         }
         for budget in budgets:
             try:
+                started = time.perf_counter()
                 member = pick(result, str(budget.macs))
-                member = replace(member, candidate=at_budget(result, member, str(budget.macs)))
-                plan, network = made(member, prepared, evaluator)
+                answer = best_at(result, prepared, target_flops=str(budget.macs))
+                plan, network = made(replace(member, candidate=answer.candidate), prepared, evaluator)
             except (UserError, PlanError) as error:
                 yield none_found(name, budget, str(error), **facts)
                 continue
+            facts["seconds"] = seconds + time.perf_counter() - started
             yield replace(record(name, budget, setting, plan, network), **facts)
 
     return choose
