@@ -42,3 +42,15 @@ def test_after_many_trials_candidates_are_drawn_near_the_best(name: str) -> None
         trial = study.ask(DISTRIBUTIONS)
         offsets.append(trial.params["offset.0"])
     assert sum(offset < -0.1 for offset in offsets) >= 5
+
+
+def test_gaussian_processes_hand_over_when_they_would_become_slow() -> None:
+    trials = [make_trial(number) for number in range(40)]
+    drawn = {}
+    for name, params in {"gp": {"most": 40}, "evolution": {}}.items():
+        study = optuna.create_study(
+            directions=["maximize", "minimize"], sampler=build_sampler(Plugin(name=name, params=params), seed=5)
+        )
+        study.add_trials(trials)
+        drawn[name] = study.ask(DISTRIBUTIONS).params
+    assert drawn["gp"] == drawn["evolution"]
