@@ -30,7 +30,8 @@ class DataSpec:
     Attributes:
         name: a registered name, or the user's own as `package.module:function`.
         params: keyword parameters of the data set's function, and those that every data set has: `num_train` and
-            `num_search` (use so many samples, classes in proportion), `mean`, `std` and `augment`.
+            `num_search` (use so many samples, classes in proportion; 2,500 to search on unless it is given), `mean`,
+            `std` and `augment`.
     """
 
     name: str
