@@ -1,12 +1,17 @@
 """The proxy report of studies whose answers are known: correlations, stages, idle workers, random search beside it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.samplers import RandomSampler
+from typer.testing import CliRunner
 
 from evaluators.evaluation import Evaluation
+from search.cli.app import app
 from search.config import Plugin
+from search.flow import resume_search, run_search
 from search.loop import Job, SearchLoop
 from search.pages_proxy import proxy_section
 from search.proxy_report import curve, proxy_report, rung_name
@@ -168,3 +173,26 @@ def test_rungs_have_names() -> None:
         "finetune steps=80",
         "final training",
     ]
+
+
+@pytest.mark.usefixtures("ray_two_cpus")
+def test_a_search_measures_its_baseline_and_everything_prints_it(tiny: Any, runs: Path) -> None:
+    config = tiny(trials=7, baseline=5, workers={"count": 1})
+    result = run_search(config, runs=runs, name="beside")
+    assert len(result.measured) == 7
+    assert result.report is not None
+    assert {item.who: len(item.values) for item in result.report.curves} == {"search": 7, "random": 5}
+    (timings,) = result.report.timings
+    assert (timings.workers, timings.evaluations) == (1, 7)
+    again = resume_search(result.folder, config)
+    assert again.report is not None
+    assert again.report.curves == result.report.curves
+    printed, data = (
+        CliRunner().invoke(app, ["front", str(result.folder.path), "--proxies", "--format", form]).stdout
+        for form in ("table", "json")
+    )
+    assert json.loads(data)["comparisons"][0]["cheap"] == "parameters kept"
+    for part in ("One rung", "parameters kept", "Where the evaluations' time went", "at 5 the search has"):
+        assert part in printed
+    refused = CliRunner().invoke(app, ["front", str(result.folder.path), "--proxies", "--format", "csv"])
+    assert "can't hold a proxy report" in refused.stderr
