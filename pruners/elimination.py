@@ -20,6 +20,10 @@ TURNS = 128
 """Wide groups lose several channels per turn, so that there are about this many turns."""
 
 
+COMPACTED = 0.2
+"""Matrices are made smaller when more than this share of their columns is gone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elimination:
     """The way from a whole group to none of it.
@@ -74,17 +78,22 @@ def _eliminate(group: ChannelGroup, evidence: Evidence) -> Elimination | None:
 
 
 class _Reader:
-    """One layer that reads the group: its weight and the inverse covariance of its inputs, while channels go."""
+    """One layer that reads the group: its weight and the inverse covariance of its inputs, while channels go.
+
+    Errors depend on the weight W by W^T W alone, so that its triangular factor stands in where that has fewer rows.
+    """
 
     def __init__(self, weight: Tensor, positions: Sequence[Sequence[int]], covariance: Tensor) -> None:
         size = len(covariance)
-        self._weight = columns_of(weight, size).double()
-        per_input = size // weight.size(1)
+        columns = columns_of(weight, size).double()
+        self._weight: Tensor = torch.linalg.qr(columns, mode="r").R if len(columns) > size else columns
         gram = covariance.double()
         self._energy = float((self._weight @ gram * self._weight).sum())
         ridge = RIDGE * gram.diagonal().mean() + torch.finfo(torch.float32).tiny
         self._inverse = torch.linalg.inv(gram + ridge * torch.eye(size, dtype=gram.dtype))
+        per_input = size // weight.size(1)
         self._columns = [columns_of_channels(torch.tensor(own, dtype=torch.int64), per_input) for own in positions]
+        self._gone = torch.zeros(size, dtype=torch.bool)
 
     def added_errors(self, channels: Tensor) -> Tensor:
         """By how much the error rises, as a fraction of the output's variance, for each channel alone."""
@@ -111,10 +120,17 @@ class _Reader:
         rows = block @ self._inverse[columns]
         self._weight -= self._weight[:, columns] @ rows
         self._inverse -= self._inverse[:, columns] @ rows
-        # rounding must not bring back what is gone
-        self._weight[:, columns] = 0
-        self._inverse[columns] = 0
-        self._inverse[:, columns] = 0
+        self._gone[columns] = True
+        if int(self._gone.sum()) > len(self._gone) * COMPACTED:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Drop what is gone, so that later turns cost less."""
+        stay = (~self._gone).nonzero().squeeze(1)
+        places = torch.cumsum(~self._gone, dim=0) - 1
+        self._weight, self._inverse = self._weight[:, stay], self._inverse[stay][:, stay]
+        self._columns = [places[own] for own in self._columns]
+        self._gone = torch.zeros(len(stay), dtype=torch.bool)
 
 
 def _others(size: int, chosen: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from spaces import ChannelGroup
 MOST_COLUMNS = 2400
 """Layers with more columns get moments of their channels alone, those with more channels none."""
 
-ROWS_PER_COLUMN = 4
-"""Sampled rows per column and batch; over eight batches 32 samples per unknown."""
+ROWS_PER_COLUMN = 2
+"""Sampled rows per column and batch; over eight batches 16 samples per unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
