@@ -70,6 +70,7 @@ class MlflowSearch:
         if key in self._logged:
             return
         run_id = self._run_ids.get(item.number) or self._create_child(item)
+        known = any(number == item.number for number, _ in self._logged)
         self._logged.add(key)
         fidelities = ",".join(str(rung) for number, rung in sorted(self._logged) if number == item.number)
         metrics = _metrics(item, dense_macs=dense_macs, dense_params=dense_params)
@@ -79,6 +80,7 @@ class MlflowSearch:
         self._client.log_batch(
             run_id,
             metrics=[Metric(name, value, _now(), item.evaluation.fidelity) for name, value in metrics.items()],
+            params=[] if known else [Param(key, str(value)) for key, value in _knobs(item).items()],
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         failed = item.evaluation.status != "complete"
@@ -155,8 +157,6 @@ class MlflowSearch:
         name = f"trial-{item.number:04d}"
         run_id = str(self._client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
         self._run_ids[item.number] = run_id
-        knobs = [Param(key, str(value)) for key, value in _knobs(item).items()]
-        self._client.log_batch(run_id, params=knobs)
         self._client.log_text(run_id, item.candidate.to_json(), "config.json")
         return run_id
 
