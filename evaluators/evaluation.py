@@ -28,6 +28,7 @@ class Evaluation:
         seconds: wall-clock time of the whole evaluation.
         reason: one line, unless complete.
         timings: seconds of its parts: `plan` and `slim`, or `rounds` in their place; `proxy`.
+        device: what it ran on, such as `cuda: NVIDIA H200`; empty where nothing ran.
     """
 
     status: Status
@@ -43,6 +44,7 @@ class Evaluation:
     seconds: float = 0.0
     reason: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):

@@ -23,6 +23,7 @@ from evaluators.task import Task
 from evaluators.train import NonFiniteLossError
 from pruners import STEPS, Analysis, Evidence, Plan, count, slim
 from pruners.step_budget import finish, plan_before_step
+from pruners.timing import device_name
 from spaces import Candidate, InfeasibleError, PlanError
 
 
@@ -43,6 +44,7 @@ class Evaluator:
         """
         self.task = Task(spec, splits)
         self.dense = self.task.dense_model()
+        self._device = f"{self.task.device.type}: {device_name(self.task.device)}"
         self._analysis = analysis
         self._evidence = evidence
         self._proxies = tuple(rung.build() for rung in ladder)
@@ -72,7 +74,8 @@ class Evaluator:
             found = {"status": "failed", "reason": f"out of memory: {next(iter(str(error).splitlines()), '')}"}
         if found["status"] != "complete" and self.task.device.type == "cuda":
             torch.cuda.empty_cache()
-        evaluation = Evaluation(fidelity=fidelity, seed=seed, seconds=clock.total(), timings=clock.parts, **found)
+        record = {"fidelity": fidelity, "seed": seed, "device": self._device, **found}
+        evaluation = Evaluation(seconds=clock.total(), timings=clock.parts, **record)
         return evaluation, network
 
     def build(self, candidate: Candidate, *, clock: "_Clock | None" = None) -> tuple[Plan, nn.Module]:

@@ -259,6 +259,8 @@ def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say)
         if rival is not None and loop.finished and final.finished:
             say(f"measuring {config.baseline} random candidates, for comparison")
             drive(rival, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
+            if rival.stopped is not None:
+                say(f"warning: random search stopped: {rival.stopped}")
 
 
 def _final_loop(folder: RunFolder, prepared: Prepared, loop: SearchLoop) -> FinalLoop:

@@ -92,5 +92,6 @@ def test_a_search_through_ray_repeats_bit_for_bit_and_says_what_it_ran_with(tiny
     assert first.environment["optuna"] == optuna.__version__
     assert first.environment["python"] == platform.python_version()
     assert {"ray", "paretoprune", "numpy", "platform", "device"} <= first.environment.keys()
+    assert {item.evaluation.device for item in first.measured} == {first.environment["device"]}
     assert first.environment["seed"] == config.seed == first.measured[0].evaluation.seed
     assert first.folder.config() == second.folder.config()
