@@ -26,7 +26,8 @@ from evaluators.train import accuracy, finetune, recalibrate
 from evaluators.worker import Evaluator, candidate_generator
 from search.flow import prepare, read_run
 from search.front import Front, Measured, hypervolume
-from search.prepare import EXPORT_RECIPE, Prepared, recipe
+from search.prepare import Prepared
+from search.recipes import EXPORT_RECIPE, recipe
 from search.run_folder import find_run
 from spaces import Candidate, Choice
 

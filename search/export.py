@@ -25,7 +25,8 @@ from search.export_formats import FORMATS, Exported
 from search.export_layers import group_widths, layer_changes
 from search.export_measure import environment, measure
 from search.made import Made
-from search.prepare import EXPORT_RECIPE, Prepared, Say, quiet
+from search.prepare import Prepared, Say, quiet
+from search.recipes import EXPORT_RECIPE
 from search.report import ExportReport, FileCheck, PredictedLatency
 from search.report_html import to_html
 from spaces import Candidate, UserError

@@ -11,7 +11,8 @@ from search.flow import SearchResult, read_run
 from search.front import Measured
 from search.made import Made, make
 from search.picking import Answer, best_at, pick
-from search.prepare import Prepared, Say, final_recipe, prepare, quiet
+from search.prepare import Prepared, Say, prepare, quiet
+from search.recipes import final_recipe
 from search.report import ExportReport
 from search.run_folder import RunFolder, check_resumable, with_overrides
 from search.targets import LatencyTarget, Target, format_macs

@@ -1,7 +1,5 @@
 """A whole search as a function: prepare, run on Ray, return the front. The command line is a thin layer above."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -9,33 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from pruners.step_budget import plan_before_step
-from search.anchors import anchors
-from search.baseline import random_loop
 from search.config import Config
+from search.driving import drive_all
 from search.environment import current_environment
-from search.finals import FinalLoop
 from search.front import Dense, Front, Measured
-from search.halving import Rungs
 from search.journal import repair_journal, sole_driver
 from search.loop import Listener, SearchLoop
-from search.prepare import Prepared, Say, final_ladder, final_recipe, prepare, quiet
+from search.opening import open_loop
+from search.prepare import Prepared, Say, prepare, quiet
 from search.proxy_report import ProxyReport, proxy_report
 from search.run_folder import RunFolder, create_run
-from search.samplers import build_sampler
 from search.stopwatch import Stopwatch
-from search.study import PlanKey, Records, SearchStudy, open_storage
+from search.study import Records, open_storage
 from search.tracking import Subject, Tracker
-from search.trained import TestAccuracy, TrainedNetworks
 from search.troubles import TroubleWriter
-from spaces import Candidate, UserError
+from spaces import UserError
 
 __all__ = ["Prepared", "SearchResult", "prepare", "read_run", "resume_search", "run_search"]
-
-ANCHOR_SHARE = 0.25
-"""At most this share of the trials goes to known good points; the rest is the sampler's."""
 
 Watch = Callable[[Prepared, SearchLoop], Listener]
 """Makes a listener once it is known what is searched."""
@@ -143,27 +131,13 @@ def _environment(records: Records) -> Mapping[str, Any]:
     return sessions[-1]["environment"] if sessions else {}
 
 
-def plan_key(prepared: Prepared) -> PlanKey:
-    """Names the network of a candidate: equal keys, equal networks and so equal answers."""
-
-    def key(candidate: Candidate) -> str:
-        if candidate.rounds > 1:  # the plan on the dense network does not decide what training between cuts leads to
-            return candidate.key
-        plan = plan_before_step(candidate, prepared.analysis, prepared.evidence)
-        rest = json.loads(candidate.to_json())
-        text = json.dumps([plan.to_json(), rest["step"]], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    return key
-
-
 def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: Say) -> SearchResult:
     started = time.monotonic()
     with sole_driver(folder.path):
         repair_journal(folder.study_file)
         folder.write_config(config)
         prepared = prepare(config, folder=folder.path, known=_known_dense(folder, config), say=say)
-        loop = _open_loop(folder, prepared)
+        loop = open_loop(folder, prepared)
         loop.study.open_session(current_environment(prepared.task.device, seed=config.seed))
         tracker = _tracker(folder, prepared, loop, say) if config.tracking.enabled else None
         stopwatch = Stopwatch(loop, since=started, tracking=lambda: tracker.seconds if tracker else 0.0)
@@ -171,7 +145,7 @@ def _search(folder: RunFolder, config: Config, *, watch: Sequence[Watch], say: S
         watching = (*(make(prepared, loop) for make in watch), *([tracker] if tracker else ()))
         loop.listeners = (TroubleWriter(folder.troubles), stopwatch, *watching)
         try:
-            _drive(folder, prepared, loop, say=say)
+            drive_all(folder, prepared, loop, say=say)
         finally:
             loop.end()
     return SearchResult(
@@ -197,82 +171,6 @@ def _known_dense(folder: RunFolder, config: Config) -> Dense | None:
         return Records(open_storage(folder.storage(config)), name=folder.name).dense
     except (UserError, KeyError):
         return None
-
-
-def _open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
-    config = prepared.config
-    storage = open_storage(folder.storage(config))
-    objective = config.latency.objective
-    study = SearchStudy(storage, name=folder.name, space=prepared.space, dense=prepared.dense, with_latency=objective)
-    # A sampler that starts again with its old seed would draw its old candidates again.
-    seed = config.seed + len(study.study.get_trials(deepcopy=False))
-    study.use_sampler(build_sampler(config.sampler, seed=seed), seed=seed)
-    study.adopt_orphans()
-    known = anchors(prepared.space, prepared.analysis, prepared.evidence)
-    study.enqueue_anchors(known, limit=max(1, int(ANCHOR_SHARE * config.trials)))
-    return SearchLoop(
-        study=study,
-        plan_key=plan_key(prepared),
-        trials=config.trials,
-        num_rungs=len(config.ladder),
-        rungs=Rungs(reduction=config.halving.reduction, similar=config.halving.similar),
-        give_up_after=config.give_up_after,
-        seed=config.seed,
-        dense_macs=prepared.dense.macs,
-        with_latency=objective,
-    )
-
-
-def _drive(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: Say) -> None:
-    final = _final_loop(folder, prepared, loop)
-    rival = random_loop(loop.study, prepared, plan_key(prepared)) if prepared.config.baseline else None
-    if loop.finished and final.finished and (rival is None or rival.finished):
-        return
-    say("starting workers")
-    from search.runtime.driver import drive
-    from search.runtime.payload import Payload
-    from search.runtime.session import ray_session
-
-    config = prepared.config
-    on_cluster = config.workers.address is not None and config.device != "cpu"
-    use_gpu = prepared.task.device.type == "cuda" or on_cluster
-    with ray_session(config.workers, use_gpu=use_gpu) as slots:
-        payload = Payload(
-            task=prepared.spec,
-            splits=prepared.splits,
-            analysis=prepared.analysis,
-            evidence=prepared.evidence,
-            ladder=final_ladder(config),
-            final=final.fidelity,
-            seed=config.seed,
-            threads=slots.cpus,
-            timeout_seconds=config.workers.timeout_seconds,
-            hangs=str(folder.troubles),
-            weights=_weights(prepared) if config.workers.address is not None else None,
-        )
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        drive(loop, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
-        if loop.finished and not final.finished:
-            say("training the front")
-            drive(final, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
-        if rival is not None and loop.finished and final.finished:
-            say(f"measuring {config.baseline} random candidates, for comparison")
-            drive(rival, payload, slots=slots, max_failures=config.workers.max_failures, folder=folder.ray)
-            if rival.stopped is not None:
-                say(f"warning: random search stopped: {rival.stopped}")
-
-
-def _final_loop(folder: RunFolder, prepared: Prepared, loop: SearchLoop) -> FinalLoop:
-    config = prepared.config
-    networks = TrainedNetworks(path=folder.trained, recipe=final_recipe(config), seed=config.seed)
-    return FinalLoop(search=loop, count=config.train_front, test=TestAccuracy(networks, prepared))
-
-
-def _weights(prepared: Prepared) -> bytes | None:
-    """Content of the dense network's file: other machines of a cluster need not see the path."""
-    path = prepared.spec.model.weights
-    return None if path is None else Path(path).read_bytes()
 
 
 def _tracker(folder: RunFolder, prepared: Prepared, loop: SearchLoop, say: Say) -> Tracker:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from evaluators.worker import Evaluator
 from search.flow import SearchResult
 from search.front import Front, Measured
-from search.prepare import Prepared, Say, final_ladder, quiet
+from search.prepare import Prepared, Say, quiet
+from search.recipes import final_ladder
 from search.targets import LatencyTarget, Target, format_macs
 from spaces import Candidate, UserError
 

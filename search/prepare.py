@@ -1,20 +1,18 @@
 """Everything that is done once, in the driver, before the first candidate: data, dense network, analysis, evidence."""
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 import pruners
 from evaluators.base import train_base
 from evaluators.batches import Batches
 from evaluators.precision import Precision, probe
-from evaluators.proxy import ProxySpec
 from evaluators.recipe import Recipe
 from evaluators.score import accuracy
 from evaluators.task import DataSpec, ModelSpec, Splits, Task, TaskSpec, load_splits
@@ -24,13 +22,11 @@ from search.config import Config
 from search.front import Dense
 from search.latency import LATENCY_FILE, latency_model
 from search.plugin_spaces import build_space, check_plugins, published
+from search.recipes import ladder, recipe
 from search.samplers import build_sampler
 from search.targets import Budget
 from spaces import InfeasibleError, Registry, UserError
 from spaces.space import NO_STEP, Space
-
-EXPORT_RECIPE = Recipe(epochs=20, lr=0.02, warmup=0.05, distill_weight=0.7, temperature=4.0)
-"""How an exported network is fine-tuned unless the configuration's `finetune` says otherwise."""
 
 PROBE_IMAGES = 128
 """Images of the batch on which number formats race."""
@@ -84,11 +80,6 @@ def task_spec(config: Config) -> TaskSpec:
         seed=config.seed,
         device=config.device,
     )
-
-
-def ladder(config: Config) -> tuple[ProxySpec, ...]:
-    """The configuration's proxies, from the cheapest rung to the dearest."""
-    return tuple(ProxySpec(name=rung.name, params=rung.params) for rung in config.ladder)
 
 
 def check_config(config: Config) -> None:
@@ -198,45 +189,6 @@ def examined(config: Config) -> tuple[Task, nn.Module, Analysis]:
     return task, model, _analysed(config, task, model)
 
 
-def recipe(options: Mapping[str, Any], *, key: str, base: Recipe | None = None) -> Recipe:
-    """The training recipe that a user wrote, on top of `base`.
-
-    Raises:
-        UserError: an unknown option, or a value that it can't have.
-    """
-    known = [field.name for field in fields(Recipe)]
-    for name in options:
-        if name not in known:
-            raise UserError(key, name, "no such training option", choices=known)
-    values = {} if base is None else {name: getattr(base, name) for name in known}
-    if {"epochs", "steps"} & set(options):
-        values.pop("epochs", None)
-        values.pop("steps", None)
-    try:
-        return TypeAdapter(Recipe).validate_python({**values, **options})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([key, *map(str, first["loc"])])
-        raise UserError(
-            place, first["input"] if first["loc"] else None, first["msg"].removeprefix("Value error, ")
-        ) from error
-
-
-def final_recipe(config: Config) -> Recipe:
-    """How the networks that a search found are trained for use.
-
-    Raises:
-        UserError: as `recipe`.
-    """
-    return recipe(config.finetune, key="finetune", base=EXPORT_RECIPE)
-
-
-def final_ladder(config: Config) -> tuple[ProxySpec, ...]:
-    """The configuration's rungs, and above them the training of what was found."""
-    params = {name: value for name, value in asdict(final_recipe(config)).items() if value is not None}
-    return (*ladder(config), ProxySpec(name="finetune", params=params))
-
-
 def gather(model: nn.Module, task: Task, analysis: Analysis, space: Space) -> Evidence:
     """The evidence that the space's plugins need of the dense network, and those whose vectors are its anchors."""
     allocators = published(pruners.ALLOCATORS) if takes_vectors(space, analysis) else space.allocators
@@ -304,6 +256,5 @@ __all__ = [
     "gather",
     "group_rules",
     "prepare",
-    "recipe",
     "task_spec",
 ]

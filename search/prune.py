@@ -9,7 +9,8 @@ from search.destination import check_destination
 from search.export import OURS, chosen_formats, export_network
 from search.export_formats import FORMATS
 from search.made import Made, RegimeTraining, channel_regime, make
-from search.prepare import Say, final_recipe, prepare, quiet
+from search.prepare import Say, prepare, quiet
+from search.recipes import final_recipe
 from search.report import ExportReport
 from spaces import Candidate, UserError
 

@@ -17,7 +17,7 @@ ROOMS = {
     "thop": ("pruners",),
     "typer": ("search.cli",),
     "rich": ("search.cli",),
-    "pydantic": ("search.config", "search.latency", "search.prepare"),
+    "pydantic": ("search.config", "search.latency", "search.recipes"),
     "plotly": ("search.pages",),
     "matplotlib": ("search.pages",),
 }

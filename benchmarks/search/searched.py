@@ -20,7 +20,8 @@ from search.config import Config
 from search.flow import SearchResult, read_run, run_search
 from search.front import Measured
 from search.picking import best_at, pick
-from search.prepare import Prepared, ladder, prepare
+from search.prepare import Prepared, prepare
+from search.recipes import ladder
 from search.run_folder import find_run, with_overrides
 from spaces import PlanError, UserError
 

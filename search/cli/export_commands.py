@@ -116,7 +116,8 @@ def mask(
     loaded = load_config(config, overrides=[*(settings or ()), *NO_LATENCY])
     from search.cli.progress import Display
     from search.mask import check_method, mask_network
-    from search.prepare import final_recipe, prepare
+    from search.prepare import prepare
+    from search.recipes import final_recipe
 
     check_method(plugin)
     with Display() as display:

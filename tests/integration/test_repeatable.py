@@ -11,10 +11,12 @@ import torch
 from evaluators.worker import Evaluator
 from search.anchors import anchors
 from search.config import Config
-from search.flow import plan_key, read_run, run_search
+from search.flow import read_run, run_search
 from search.halving import Rungs
 from search.loop import SearchLoop
-from search.prepare import ladder, prepare
+from search.opening import plan_key
+from search.prepare import prepare
+from search.recipes import ladder
 from search.samplers import build_sampler
 from search.study import Records, SearchStudy, open_storage
 

@@ -1,0 +1,56 @@
+"""A run's loop as its study and configuration say: made anew, or gone on with."""
+
+import hashlib
+import json
+
+from pruners.step_budget import plan_before_step
+from search.anchors import anchors
+from search.halving import Rungs
+from search.loop import SearchLoop
+from search.prepare import Prepared
+from search.run_folder import RunFolder
+from search.samplers import build_sampler
+from search.study import PlanKey, SearchStudy, open_storage
+from spaces import Candidate
+
+ANCHOR_SHARE = 0.25
+"""At most this share of the trials goes to known good points; the rest is the sampler's."""
+
+
+def plan_key(prepared: Prepared) -> PlanKey:
+    """Names the network of a candidate: equal keys, equal networks and so equal answers."""
+
+    def key(candidate: Candidate) -> str:
+        if candidate.rounds > 1:  # the plan on the dense network does not decide what training between cuts leads to
+            return candidate.key
+        plan = plan_before_step(candidate, prepared.analysis, prepared.evidence)
+        rest = json.loads(candidate.to_json())
+        text = json.dumps([plan.to_json(), rest["step"]], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    return key
+
+
+def open_loop(folder: RunFolder, prepared: Prepared) -> SearchLoop:
+    """The loop on the run's study, which is made where it is missing; what a dead driver left is queued again."""
+    config = prepared.config
+    storage = open_storage(folder.storage(config))
+    objective = config.latency.objective
+    study = SearchStudy(storage, name=folder.name, space=prepared.space, dense=prepared.dense, with_latency=objective)
+    # A sampler that starts again with its old seed would draw its old candidates again.
+    seed = config.seed + len(study.study.get_trials(deepcopy=False))
+    study.use_sampler(build_sampler(config.sampler, seed=seed), seed=seed)
+    study.adopt_orphans()
+    known = anchors(prepared.space, prepared.analysis, prepared.evidence)
+    study.enqueue_anchors(known, limit=max(1, int(ANCHOR_SHARE * config.trials)))
+    return SearchLoop(
+        study=study,
+        plan_key=plan_key(prepared),
+        trials=config.trials,
+        num_rungs=len(config.ladder),
+        rungs=Rungs(reduction=config.halving.reduction, similar=config.halving.similar),
+        give_up_after=config.give_up_after,
+        seed=config.seed,
+        dense_macs=prepared.dense.macs,
+        with_latency=objective,
+    )
