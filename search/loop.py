@@ -109,9 +109,8 @@ class SearchLoop:
                 self._refuse(proposal.number, proposal.candidate, proposal.refused)
             else:
                 return self._start(Job(number=proposal.number, candidate=proposal.candidate))
-        if self.stopped is not None or not all(job.only for job in self._live.values()):
-            return None
-        item = self._next_remeasured()
+        # Who waits for the last ordinary jobs loses more than the few members that they push off the front.
+        item = None if self.stopped is not None else self._next_remeasured()
         if item is None:
             return None
         return self._start(Job(number=item.number, candidate=item.candidate, first=self.num_rungs - 1, only=True))

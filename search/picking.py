@@ -40,9 +40,10 @@ def pick(result: SearchResult, target_flops: str, target_latency: str | None = N
 def best_at(result: SearchResult, prepared: Prepared, *, target_flops: str, say: Say = quiet) -> Answer:
     """The best network for a budget, whether it was searched or not.
 
-    The front's best member within the budget, unless a neighbour's decisions at exactly this budget prove better: the
-    same offsets, allocator and method solved for these MACs, measured like the front's members. So a search answers for
-    any budget, between its members and below the smallest. Members that were trained after the search stay as they are.
+    A neighbour's decisions at exactly this budget (the same offsets, allocator and method solved for these MACs),
+    measured like the front's members, unless the front's best member within the budget is more accurate by more than a
+    standard error: it was picked for its luck too, and MACs that may be spent help a training. So a search answers for
+    any budget, between its members and below the smallest. Members that were trained after it stay as they are.
 
     Raises:
         UserError: the budget can't be read or is out of reach, or the front is empty.
@@ -70,7 +71,10 @@ def best_at(result: SearchResult, prepared: Prepared, *, target_flops: str, say:
             found.append(Answer(candidate=candidate, number=rival.number, accuracy=evaluation.accuracy))
     if not found:
         raise UserError("--target-flops", target_flops, "no decision of this run leads to a network that small")
-    return max(found, key=lambda answer: answer.accuracy)
+    best = max(found, key=lambda answer: answer.accuracy).accuracy
+    margin = math.sqrt(best * (1 - best) / len(evaluator.task.search))
+    near = [answer for answer in found if answer.accuracy >= best - margin]
+    return max(near, key=lambda answer: (answer.candidate.budget_macs, answer.accuracy))
 
 
 def _neighbours(front: Front, budget_macs: int) -> list[Measured]:
