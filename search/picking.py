@@ -78,10 +78,10 @@ def best_at(result: SearchResult, prepared: Prepared, *, target_flops: str, say:
 
 
 def _neighbours(front: Front, budget_macs: int) -> list[Measured]:
-    """The members on both sides of a budget; none above the largest, where more MACs bought nothing."""
+    """The next members on both sides of a budget; none above the largest, where more MACs bought nothing."""
     above = [item for item in front.members if item.macs > budget_macs]
     below = [item for item in front.members if item.macs < budget_macs]
-    return [*below[-1:], *above[:1]] if above else []
+    return [*below[-2:], *above[:3]] if above else []
 
 
 def _pick_both(result: SearchResult, target_flops: str, target_latency: str) -> Measured:
