@@ -67,11 +67,17 @@ def front_page(front: Front, others: Sequence[Measured], *, title: str, dense: D
         )
     )
     figure.update_layout(
-        title={"text": f"{title}: accuracy against compute", "x": 0.02, "font": {"size": 20}},
+        title={
+            "text": f"{title}: accuracy against compute",
+            "x": 0.02,
+            "y": 0.98,
+            "yanchor": "top",
+            "font": {"size": 20},
+        },
         xaxis={"title": "million MACs per image", "gridcolor": _GRID, "rangemode": "tozero", "zeroline": False},
         yaxis={"title": "accuracy on the search split, %", "gridcolor": _GRID, "zeroline": False},
         font={"family": "Inter, Helvetica, Arial, sans-serif", "color": _INK, "size": 14},
-        legend={"orientation": "h", "y": 1.04, "x": 0.02},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0.0},
         plot_bgcolor="white",
         hoverlabel={"align": "left", "bgcolor": "white"},
         margin={"l": 70, "r": 30, "t": 90, "b": 60},
