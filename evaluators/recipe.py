@@ -1,12 +1,10 @@
 """How a network is trained: numbers only."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from evaluators.precision import Precision
-from spaces import UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +59,6 @@ class Recipe:
             if not holds:
                 name = rule.split()[0]
                 raise ValueError(f"{rule}, got {getattr(self, name)!r}")
-
-    @classmethod
-    def from_user(cls, params: Mapping[str, Any], *, key: str) -> "Recipe":
-        """The recipe that a user wrote under `key`.
-
-        Raises:
-            UserError: an unknown name, or a value that breaks its rule.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in params:
-            if name not in known:
-                raise UserError(key, name, "no such setting of a training", choices=known)
-        try:
-            return cls(**params)
-        except (ValueError, TypeError) as error:
-            raise UserError(key, None, str(error)) from error
 
     def num_steps(self, num_samples: int) -> int:
         """Optimiser steps for a train split of `num_samples`; at least one."""

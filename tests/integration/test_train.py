@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,6 @@ from evaluators.specs import DataSpec, ModelSpec, TaskSpec
 from evaluators.split import Split
 from evaluators.task import Task, load_splits
 from evaluators.train import NonFiniteLossError, Trainer, distillation, finetune
-from spaces import UserError
 
 
 def make_task(**params: object) -> Task:
@@ -245,11 +245,9 @@ def test_learning_rates_rise_and_fall() -> None:
         ({}, "give either epochs or steps"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"epochs": 1, "lr": -1}, "lr must be positive and finite, got -1"),
-        ({"epochs": 1, "lr": "fast"}, "'<' not supported"),
-        ({"epochs": 1, "momentun": 0.9}, "no such setting of a training; did you mean 'momentum'"),
         ({"epochs": 1, "schedule": "step"}, "schedule must be cosine or constant, got 'step'"),
     ],
 )
-def test_mistakes_in_a_recipe_are_named(params: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        Recipe.from_user(params, key="train")
+def test_mistakes_in_a_recipe_are_named(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe(**params)
