@@ -13,6 +13,8 @@ from spaces import UserError
 TITLES = {
     "searched": "paretoprune search",
     "random": "random search, same ladder",
+    "obs-refitted": "uniform, OBS, refitted (no search)",
+    "spdy-refitted": "SPDY, OBS, refitted (no search)",
     "uniform-l1": "uniform, L1",
     "uniform-l2": "uniform, L2",
     "uniform-fpgm": "uniform, FPGM",
