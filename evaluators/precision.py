@@ -1,11 +1,13 @@
 """Which number format a device computes candidates in: a probe decides once, before the search."""
 
-import time
+import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from pruners.timing import pass_times
 from pruners.trace import evaluating
 
 Precision = Literal["float32", "bfloat16"]
@@ -23,20 +25,16 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 def probe(model: nn.Module, images: Tensor) -> Precision:
     """The faster format for `model` on a batch of images (B, C, H, W) that lie on its device."""
-    seconds: dict[Precision, list[float]] = {"float32": [], "bfloat16": []}
-    with evaluating(model), torch.inference_mode():
-        for _ in range(REPEATS + 1):  # side by side, so that a busy moment hits both
-            for precision, found in seconds.items():
-                found.append(_timed(model, images, precision))
-    # the first of each is a warm-up, the fastest the least disturbed
-    gain = min(seconds["float32"][1:]) / min(seconds["bfloat16"][1:])
-    return "bfloat16" if gain >= GAIN else "float32"
 
+    def run(precision: Precision) -> Callable[[Tensor], object]:
+        def forward(batch: Tensor) -> object:
+            with autocast(batch.device, precision):
+                return model(batch)
 
-def _timed(model: nn.Module, images: Tensor, precision: Precision) -> float:
-    started = time.perf_counter()
-    with autocast(images.device, precision):
-        model(images)
-    if images.device.type == "cuda":
-        torch.cuda.synchronize(images.device)
-    return time.perf_counter() - started
+        return forward
+
+    ways = {"float32": run("float32"), "bfloat16": run("bfloat16")}
+    with evaluating(model):
+        times = pass_times(ways, images, seconds=math.inf, min_runs=REPEATS, max_runs=REPEATS)
+    # the fastest pass of each is the least disturbed
+    return "bfloat16" if min(times["float32"]) >= GAIN * min(times["bfloat16"]) else "float32"

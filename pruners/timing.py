@@ -58,9 +58,9 @@ def measure_latency(
 
 
 def pass_times(
-    models: Mapping[str, nn.Module], batch: Tensor, *, seconds: float, min_runs: int, max_runs: int
+    models: Mapping[str, Callable[[Tensor], object]], batch: Tensor, *, seconds: float, min_runs: int, max_runs: int
 ) -> dict[str, list[float]]:
-    """Milliseconds of every timed pass of each network; arguments as in `measure_latency`."""
+    """Milliseconds of every timed pass of each network, or way to run one; arguments as in `measure_latency`."""
     keep_freed_memory()
     times: dict[str, list[float]] = {name: [] for name in models}
     with torch.inference_mode():
@@ -126,7 +126,7 @@ def _block(call: Callable[[], object], device: torch.device, *, count: int) -> f
     return (time.perf_counter() - started) / count
 
 
-def _timed(model: nn.Module, batch: Tensor) -> float:
+def _timed(model: Callable[[Tensor], object], batch: Tensor) -> float:
     return _block(lambda: model(batch), batch.device, count=1)
 
 

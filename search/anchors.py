@@ -1,6 +1,7 @@
 """Known good points of a space, which are tried first: its own defaults, and every allocator's vector as offsets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,7 +29,9 @@ def anchors(space: Space, analysis: Analysis, evidence: Evidence) -> Iterator[Ca
     for turn in range(len(budgets)):
         for index, allocator in enumerate(others):
             budget = budgets[(index + turn) % len(budgets)]
-            yield from _as_offsets(plain, allocator, budget, space, analysis, evidence)
+            found = _as_offsets(replace(plain, budget_macs=budget), allocator, space, analysis, evidence)
+            if found is not None:
+                yield found
 
 
 def takes_vectors(space: Space, analysis: Analysis) -> bool:
@@ -37,28 +40,17 @@ def takes_vectors(space: Space, analysis: Analysis) -> bool:
 
 
 def _as_offsets(
-    plain: Candidate, allocator: Choice, budget_macs: int, space: Space, analysis: Analysis, evidence: Evidence
-) -> Sequence[Candidate]:
-    """The allocator's vector at a budget as a candidate of the space's own allocator; none where it has no vector."""
-    here = Candidate(budget_macs=budget_macs, allocator=plain.allocator, method=plain.method)
-    there = Candidate(budget_macs=budget_macs, allocator=allocator, method=plain.method)
+    plain: Candidate, allocator: Choice, space: Space, analysis: Analysis, evidence: Evidence
+) -> Candidate | None:
+    """The allocator's vector at the budget of `plain` as offsets from its own; None where it has no vector there."""
     try:
-        kept = fitted_widths(there, analysis, evidence)
-        base = solved_ratios(here, analysis, evidence)
+        kept = fitted_widths(replace(plain, allocator=allocator), analysis, evidence)
+        base = solved_ratios(plain, analysis, evidence)
     except PlanError:
-        return ()
+        return None
     difference = 1 - kept / np.array([group.width for group in analysis.groups]) - base
     # Only differences between groups count: the budget decides their common part.
     middle = (difference.min() + difference.max()) / 2
     offsets = np.clip(difference - middle, -space.offset, space.offset)
     named = {group.name: float(offset) for group, offset in zip(analysis.groups, offsets, strict=True)}
-    return (
-        Candidate(
-            budget_macs=budget_macs,
-            allocator=plain.allocator,
-            method=plain.method,
-            step=plain.step,
-            offsets=tuple(sorted(named.items())),
-            rounds=plain.rounds,
-        ),
-    )
+    return replace(plain, offsets=tuple(sorted(named.items())))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from search.front import Front, Measured
 from spaces import Candidate
-
-NO_STEP = "none"
+from spaces.space import NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,5 +122,5 @@ def _by_key(measured: Iterable[Measured]) -> dict[tuple[str, str, str, int], lis
 
 
 def _key(candidate: Candidate) -> tuple[str, str, str, int]:
-    step = candidate.step.name if candidate.step else NO_STEP
+    step = candidate.step.name if candidate.step else NONE
     return candidate.allocator.name, candidate.method.name, step, candidate.rounds

@@ -55,7 +55,7 @@ def export_run(
     prepared = prepare(config, folder=folder.path, known=result.dense, say=progress)
     answer = Answer(candidate=member.candidate, number=member.number, accuracy=member.accuracy)
     if target_latency is None:
-        answer = best_at(result, prepared, target_flops=target_flops, say=progress)
+        answer = best_at(result, prepared, member=member, target_flops=target_flops, say=progress)
     progress(_choice(answer, member, result))
     networks = TrainedNetworks(path=folder.trained, recipe=settings, seed=config.seed)
     report = export_network(

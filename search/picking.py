@@ -37,7 +37,9 @@ def pick(result: SearchResult, target_flops: str, target_latency: str | None = N
     return result.front.best_under(budget) or result.front.members[0]
 
 
-def best_at(result: SearchResult, prepared: Prepared, *, target_flops: str, say: Say = quiet) -> Answer:
+def best_at(
+    result: SearchResult, prepared: Prepared, *, member: Measured, target_flops: str, say: Say = quiet
+) -> Answer:
     """The best network for a budget, whether it was searched or not.
 
     A neighbour's decisions at exactly this budget (the same offsets, allocator and method solved for these MACs),
@@ -45,10 +47,16 @@ def best_at(result: SearchResult, prepared: Prepared, *, target_flops: str, say:
     standard error: it was picked for its luck too, and MACs that may be spent help a training. So a search answers for
     any budget, between its members and below the smallest. Members that were trained after it stay as they are.
 
+    Args:
+        result: the search.
+        prepared: its data, dense network, groups and evidence.
+        member: what `pick` found for this budget.
+        target_flops: the budget; of a range, its upper end.
+        say: hears when networks are measured.
+
     Raises:
         UserError: the budget can't be read or is out of reach, or the front is empty.
     """
-    member = pick(result, target_flops)
     least = prepared.analysis.cost.min_macs
     target = Target.parse(target_flops)
     budget = target.resolve(dense_macs=result.dense.macs, min_macs=least, key="--target-flops").high_macs

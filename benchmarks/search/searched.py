@@ -45,7 +45,7 @@ def searched(name: str, *overrides: str) -> Contender:
             try:
                 started = time.perf_counter()
                 member = pick(result, str(budget.macs))
-                answer = best_at(result, prepared, target_flops=str(budget.macs))
+                answer = best_at(result, prepared, member=member, target_flops=str(budget.macs))
                 plan, network = made(replace(member, candidate=answer.candidate), prepared, evaluator)
             except (UserError, PlanError) as error:
                 yield none_found(name, budget, str(error), **facts)
