@@ -19,7 +19,7 @@ from spaces import Domain, Integer
 class Gp:
     """Gaussian processes with expected hypervolume improvement: up to about 150 dear trials and 30 parameters.
 
-    Asking costs 0.4 s at 100 trials and grows with their cube, so that `evolution` takes over later.
+    Asking costs seconds at 100 trials and grows with their cube, so that `evolution` takes over later.
 
     Attributes:
         startup: random draws before the first model.
