@@ -19,6 +19,8 @@ TINY: dict[str, Any] = {
     "ladder": [{"proxy": "recalibrate", "num_samples": 64}],
     "tracking": {"enabled": False},
     "workers": {"count": 2},
+    # `auto` would let a stopwatch choose, and searches would differ
+    "precision": "float32",
 }
 
 
