@@ -11,17 +11,22 @@ from pruners import figures
 from pruners.analysis import Analysis
 from pruners.blocks import block_similarities
 from pruners.cost import CostModel
+from pruners.elimination import Elimination, eliminate_all
 from pruners.figures import Key
 from pruners.gather import Loss, default_loss, gather_figures
 from pruners.moments import Moments, MomentSums
 from pruners.tracer import named_tensors
 from spaces import ChannelGroup, Slice, UserError
 
-FROM_DATA = frozenset({"gradients", "activations", "maps", "moments", "blocks", "connections"})
+FROM_DATA = frozenset({"gradients", "activations", "maps", "moments", "elimination", "blocks", "connections"})
 KINDS = FROM_DATA | {"weights"}
 """weights: the tensors that groups cut. gradients: products with them. activations: what the layers that read a group
 see, and the gradients there. maps: costly figures of single maps, on few images. moments: covariances of what layers
-read. blocks: whole residual blocks. connections: gradients of single kernels."""
+read. elimination: the order in which channels go when what stays is refitted by these covariances. blocks: whole
+residual blocks. connections: gradients of single kernels."""
+
+MADE_FROM = {"elimination": "moments"}
+"""Kinds that are computed from another one, which stays behind unless it is asked for too."""
 
 BLOCK_IMAGES = 64
 DERIVED_LIMIT = 20_000
@@ -50,6 +55,7 @@ class Evidence:
         figures: (group, name of `pruners.figures`) -> what data says, shape (width,) where nothing else is said.
         blocks: residual block -> how alike the network is without it, in [0, 1].
         moments: state-dict name of a weight -> covariance and mean of what its layer reads.
+        eliminations: group -> the way to none of it; not of groups whose readers all lack moments.
     """
 
     tensors: Mapping[str, Tensor]
@@ -58,6 +64,7 @@ class Evidence:
     figures: Mapping[Key, Tensor] = field(default_factory=dict)
     blocks: Mapping[str, float] = field(default_factory=dict)
     moments: Mapping[str, Moments] = field(default_factory=dict)
+    eliminations: Mapping[str, Elimination] = field(default_factory=dict)
     _derived: Cache = field(default_factory=Cache, repr=False, compare=False)
 
     def filters(self, group: ChannelGroup) -> Tensor:
@@ -101,10 +108,19 @@ class Evidence:
         if found is not None:
             return found
         if figures.KIND_OF.get(name) not in self.kinds:
-            rule = f"was not gathered for {group.name}: the plugin's `needs` must name its kind"
-            raise UserError("needs", name, rule)
+            raise _not_gathered(group, name)
         norms = self.filters(group).square().sum(dim=1)
         return torch.diag(norms) if name == figures.CONTRIBUTIONS else norms
+
+    def elimination(self, group: ChannelGroup) -> Elimination | None:
+        """The order in which a group's channels go while the next layers are refitted; None: no reader has moments.
+
+        Raises:
+            UserError: kind `elimination` was not gathered.
+        """
+        if "elimination" not in self.kinds:
+            raise _not_gathered(group, "elimination")
+        return self.eliminations.get(group.name)
 
     def unseen(self, groups: Iterable[ChannelGroup]) -> tuple[str, ...]:
         """Names of groups that lack a figure of the gathered kinds: data says less of them, or nothing."""
@@ -127,6 +143,10 @@ class Evidence:
         tensor = self.tensors[piece.tensor].movedim(piece.axis, 0)
         positions = torch.tensor(piece.positions, dtype=torch.int64)
         return tensor[positions.reshape(-1)].reshape(len(piece.positions), -1).double()
+
+
+def _not_gathered(group: ChannelGroup, name: str) -> UserError:
+    return UserError("needs", name, f"was not gathered for {group.name}: the plugin's `needs` must name its kind")
 
 
 def _distances(rows: Tensor) -> Tensor:
@@ -172,20 +192,26 @@ def gather_evidence(
         raise UserError("needs", kind, "is no kind of evidence", choices=KINDS)
     wanted = {piece.tensor for group in analysis.groups for piece in group.slices}
     tensors = {name: t.detach().cpu().clone() for name, t in named_tensors(model) if name in wanted}
-    found: dict[Key, Tensor] = {}
-    blocks: dict[str, float] = {}
-    moments: dict[str, Moments] = {}
-    if (kinds := needs & FROM_DATA) and analysis.groups:
-        if batches is None:
-            raise UserError("needs", ", ".join(sorted(kinds)), "needs calibration batches of (images, labels)")
-        loss = loss or default_loss
-        sums = MomentSums(model, analysis.groups) if "moments" in kinds else None
-        heard = batches if sums is None else _also(batches, sums)
-        found, images = gather_figures(model, analysis.groups, needs=kinds, batches=heard, loss=loss)
-        moments = {} if sums is None else sums.result()
-        blocks = block_similarities(model, images[:BLOCK_IMAGES]) if "blocks" in kinds else {}
     kinds = needs | {"weights"}
-    return Evidence(tensors=tensors, cost=analysis.cost, kinds=kinds, figures=found, blocks=blocks, moments=moments)
+    from_data = needs & FROM_DATA
+    if not from_data or not analysis.groups:
+        return Evidence(tensors=tensors, cost=analysis.cost, kinds=kinds)
+    if batches is None:
+        raise UserError("needs", ", ".join(sorted(from_data)), "needs calibration batches of (images, labels)")
+    used = needs | {MADE_FROM[kind] for kind in needs if kind in MADE_FROM}
+    sums = MomentSums(model, analysis.groups) if "moments" in used else None
+    heard = batches if sums is None else _also(batches, sums)
+    found, images = gather_figures(model, analysis.groups, needs=from_data, batches=heard, loss=loss or default_loss)
+    moments = {} if sums is None else sums.result()
+    return Evidence(
+        tensors=tensors,
+        cost=analysis.cost,
+        kinds=kinds,
+        figures=found,
+        blocks=block_similarities(model, images[:BLOCK_IMAGES]) if "blocks" in needs else {},
+        moments=moments if "moments" in needs else {},
+        eliminations=eliminate_all(analysis.groups, tensors, moments) if "elimination" in needs else {},
+    )
 
 
 def _also(batches: Iterable[tuple[Tensor, Tensor]], sums: MomentSums) -> Iterator[tuple[Tensor, Tensor]]:

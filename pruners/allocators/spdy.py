@@ -8,7 +8,6 @@ import numpy as np
 
 from pruners.allocation import cache_key, coupled, depths, energy_loss, levels, num_layers
 from pruners.cost import FloatArray
-from pruners.elimination import elimination
 from pruners.evidence import Evidence
 from pruners.ledger import IntArray
 from pruners.registries import ALLOCATORS
@@ -46,7 +45,7 @@ class SPDY:
         "residual": Float(low=0.2, high=5.0, log=True),
         "error": Categorical(choices=("quadratic", "energy", "refitted")),
     }
-    needs: ClassVar[frozenset[str]] = frozenset({"weights", "moments"})
+    needs: ClassVar[frozenset[str]] = frozenset({"weights", "elimination"})
     scalar: ClassVar[str | None] = "ratio"
     scalar_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     fidelity: ClassVar[str] = "MACs instead of timings; coefficients by four knots over depth"
@@ -91,7 +90,7 @@ class SPDY:
 
 def refitted_errors(group: ChannelGroup, evidence: Evidence) -> FloatArray:
     """What the readers of a group lose with r channels gone, r = 0..width; the prior where nothing is known of them."""
-    found = elimination(group, evidence)
+    found = evidence.elimination(group)
     if found is None:
         prior: FloatArray = np.linspace(0, 1, group.width + 1) ** 2
         return prior

@@ -1,13 +1,16 @@
 """Evidence of every small network: finite, of the right shape, and the network left as it was."""
 
+import math
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pruners import analyse, figures, gather_evidence
+from pruners import METHODS, analyse, figures, gather_evidence
+from pruners.elimination import eliminate
 from pruners.evidence import FROM_DATA, KINDS
 from pruners.trace import evaluating
 from spaces import UserError
@@ -41,6 +44,11 @@ def test_every_figure_of_every_network(network: str) -> None:
             assert figure.dtype == torch.float64
             assert bool(torch.isfinite(figure).all())
         assert evidence.figure(group, figures.CONTRIBUTIONS).shape == (group.width, group.width)
+        gone = evidence.elimination(group)
+        if gone is not None:
+            assert sorted(gone.places.tolist()) == list(range(group.width))
+            assert gone.errors.shape == (group.width + 1,)
+            assert gone.errors.diff().min() >= 0
 
 
 def test_only_what_is_asked_for() -> None:
@@ -50,6 +58,8 @@ def test_only_what_is_asked_for() -> None:
     assert not evidence.blocks
     with pytest.raises(UserError, match="was not gathered"):
         evidence.activation(group)
+    with pytest.raises(UserError, match="was not gathered"):
+        evidence.elimination(group)
 
 
 def test_mask_gradient_is_what_a_mask_does() -> None:
@@ -97,6 +107,39 @@ def test_travels_without_what_it_derived() -> None:
     copied = pickle.loads(pickle.dumps(found.evidence))
     assert not copied._derived
     assert torch.equal(copied.distances(group), found.evidence.distances(group))
+
+
+def test_the_elimination_travels_without_the_moments_behind_it() -> None:
+    """A worker plans at once: nothing is left to compute, and no covariances are sent."""
+    found = case("plain", frozenset({"elimination"}))
+    group = found.analysis.groups[0]
+    copied = pickle.loads(pickle.dumps(found.evidence))
+    assert not copied.moments
+    assert torch.equal(copied.elimination(group).places, METHODS.build("obs").score(group, found.evidence))
+
+
+def test_covariances_that_are_no_numbers_say_nothing() -> None:
+    found = case("plain")
+    group = found.analysis.groups[0]
+    pieces = group.with_role("consumer")
+    moments = {
+        piece.tensor: replace(known, covariance=known.covariance * math.nan)
+        for piece in pieces
+        if (known := found.evidence.moments.get(piece.tensor)) is not None
+    }
+    assert eliminate(group, found.evidence.tensors, moments) is None
+
+
+def test_an_indefinite_covariance_is_lifted() -> None:
+    """Float32 sums of inputs whose mean is large against their spread round to one."""
+    found = case("plain")
+    group = found.analysis.groups[0]
+    (piece,) = group.with_role("consumer")
+    known = found.evidence.moments[piece.tensor]
+    lowered = known.covariance - 0.1 * known.covariance.diagonal().mean() * torch.eye(len(known.covariance))
+    gone = eliminate(group, found.evidence.tensors, {piece.tensor: replace(known, covariance=lowered)})
+    assert gone is not None
+    assert bool(gone.errors.isfinite().all())
 
 
 @pytest.mark.parametrize("kind", sorted(FROM_DATA))
