@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from sklearn.linear_model import BayesianRidge
 
 from spaces.domain import Value
 
@@ -25,6 +25,9 @@ class Surrogate:
     """
 
     def __init__(self, distributions: Mapping[str, BaseDistribution], *, budget: str) -> None:
+        # The import takes seconds, and most commands only look a sampler up.
+        from sklearn.linear_model import BayesianRidge
+
         self._numbers = {
             name: found
             for name, found in sorted(distributions.items())
@@ -37,7 +40,7 @@ class Surrogate:
             for choice in found.choices
         ]
         self._budget = list(self._numbers).index(budget) if budget in self._numbers else None
-        self._model = BayesianRidge()
+        self._model: Any = BayesianRidge()
         self._rows: list[Array] = []
 
     def fit(self, params: Sequence[Params], accuracy: Sequence[float]) -> None:
