@@ -102,17 +102,10 @@ def run(command: Command, config: Path, settings: Sequence[str], formats: Sequen
         kinds = formats if command.arguments[0] == "prune" else ()
         options = [word for name in kinds for word in ("--format", name)]
         options += [word for setting in settings for word in ("--set", setting)]
-        words = [
-            sys.executable,
-            "-m",
-            "search.cli",
-            command.arguments[0],
-            str(config),
-            *command.arguments[1:],
-            *options,
-        ]
+        subcommand, *rest = command.arguments
+        words = [subcommand, str(config), *rest, *options, "--out", str(out)]
         before, started = _processor_seconds(), time.perf_counter()
-        done = subprocess.run([*words, "--out", str(out)], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-m", "search.cli", *words], capture_output=True, text=True, check=False)
         seconds, used = time.perf_counter() - started, _processor_seconds() - before
         found = (0, 0, 0) if done.returncode else _amounts(json.loads((out / "report.json").read_text()))
     last = (done.stderr.strip().splitlines() or [""])[-1] if done.returncode else ""
