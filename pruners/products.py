@@ -256,5 +256,7 @@ PRODUCT_RULES: dict[Any, Rule] = {
 
 def numel(labels: Tensor) -> tuple[Tensor, float]:
     """Distinct-by-position labels and how many elements stand behind each: `scale` and factor of a count."""
+    if not labels.numel():
+        return torch.zeros(1, dtype=torch.int64), 0.0
     small = core(labels)[0]
     return small, math.prod(labels.shape) / small.numel()

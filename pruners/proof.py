@@ -24,6 +24,7 @@ from pruners.slim import removed_positions, slim
 from pruners.swap import swapped
 from pruners.trace import evaluating, outputs_in
 from pruners.tracer import named_tensors
+from pruners.uncut import listening, uncut_layers
 from spaces import ChannelGroup
 
 TOLERANCE = 1e-6
@@ -34,6 +35,7 @@ LARGEST = 200_000_000
 """A network with more parameters is proven in its own precision: its float64 copies would not fit every machine."""
 SINGLE = 1e3
 """How much more is allowed to a network that runs in float32 only."""
+SILENT = "the network's answer to the example is empty: nothing to compare"
 BREAKS = "its cut breaks the forward pass"
 NEGLIGIBLE = 1e-3
 """A scale below this hides the layer behind it."""
@@ -210,22 +212,51 @@ def _narrowed(trial: Trial, groups: list[ChannelGroup], problem: str) -> tuple[l
 def _disagreement(trial: Trial, groups: Sequence[ChannelGroup]) -> str | None:
     """What is wrong with cutting these groups together; None where nothing is."""
     plan = uneven(groups)
+    masked = masked_tensors(trial.model, groups, plan)
     try:
-        got = run(slim(trial.model, groups, plan, share=True), trial.inputs)
-        expected = run(trial.model, trial.inputs, masked_tensors(trial.model, groups, plan))
+        small = slim(trial.model, groups, plan, share=True)
+        got = run(small, trial.inputs)
+        expected = run(trial.model, trial.inputs, masked)
+        triples = list(zip(trial.dense, expected, got, strict=True))
+        if any(one.shape != two.shape for _, one, two in triples):
+            return "its cut changes the shape of the output"
+        if not all(one.numel() and one.is_floating_point() for one in expected):
+            triples += _inside(trial, groups, small, masked)
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError) as error:
         return f"{BREAKS}: {(str(error) or type(error).__name__).splitlines()[0]}"
-    for dense, one, two in zip(trial.dense, expected, got, strict=True):
-        if one.shape != two.shape:
-            return "its cut changes the shape of the output"
-        if one.is_floating_point() and one.numel() and dense.shape == one.shape:
-            exact = one.dtype == torch.float64
-            effect, size = float((one - dense).abs().max()), float(one.abs().max())
-            allowed = (TOLERANCE * effect + ROUNDING * size) * (1 if exact else SINGLE)
-            off = float((one - two).abs().max())
-            if not off <= allowed:
-                return f"its cut changes the output by {off / max(size, 1e-300):.1g} of itself where masking gives none"
-    return None
+    compared = [triple for triple in triples if triple[1].is_floating_point() and triple[1].numel()]
+    if not compared:
+        return SILENT
+    return next((problem for triple in compared if (problem := _difference(*triple)) is not None), None)
+
+
+def _inside(
+    trial: Trial, groups: Sequence[ChannelGroup], small: nn.Module, masked: Mapping[str, Tensor]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What every layer computes that these groups leave whole: dense, masked and slim."""
+    layers = uncut_layers(trial.model, groups)
+    heard = []
+    for model, tensors in ((trial.model, None), (trial.model, masked), (small, None)):
+        with listening(model, layers) as answers:
+            run(model, trial.inputs, tensors)
+        heard.append(answers)
+    dense, expected, got = heard
+    return [
+        (dense[call], one, got[call])
+        for call, one in expected.items()
+        if call in dense and call in got and one.shape == got[call].shape
+    ]
+
+
+def _difference(dense: Tensor, one: Tensor, two: Tensor) -> str | None:
+    """How a tensor of the slim network, `two`, differs from that of the masked one beyond rounding."""
+    exact, size = one.dtype == torch.float64, float(one.abs().max())
+    effect = float((one - dense).abs().max()) if dense.shape == one.shape else size  # as many boxes or not
+    allowed = (TOLERANCE * effect + ROUNDING * size) * (1 if exact else SINGLE)
+    off = float((one - two).abs().max())
+    if off <= allowed:
+        return None
+    return f"its cut changes the output by {off / max(size, 1e-300):.1g} of itself where masking gives none"
 
 
 def _noise(value: Any, generator: torch.Generator) -> Any:

@@ -50,6 +50,8 @@ class Call:
 
 
 Rule = Callable[["Tracer", Call], None]
+NOTHING = "nothing comes here in the example, so no cut could be proven"
+"""Why layers of a detector that looks into regions stay dense where the example has none."""
 
 
 def compact(labels: Tensor) -> Tensor:
@@ -118,12 +120,17 @@ class Tracer(TorchDispatchMode):
         if func._overloadpacket in self._always or any(
             self.info(tensor) is not None for tensor in tensors_in([args, kwargs])
         ):
-            self._rules(func)(self, Call(func=func, args=tuple(args), kwargs=kwargs, out=out))
+            call = Call(func=func, args=tuple(args), kwargs=kwargs, out=out)
+            made = [tensor for tensor in tensors_in(out) if tensor.is_floating_point()]
+            if made and not any(tensor.numel() for tensor in made):
+                freeze_call(self, call, NOTHING)
+            else:
+                self._rules(func)(self, call)
         return out
 
     def info(self, tensor: Any) -> Info | None:
-        """What is known of a tensor; None for anything constant."""
-        if not isinstance(tensor, Tensor):
+        """What is known of a tensor; None for anything constant, which indices, counts and conditions are taken for."""
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             return None
         found: Info | None = self._known.get(tensor)
         if found is None and id(tensor) in self._names:

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import nn
+from torchvision.models import detection, segmentation
 
 from pruners import Analysis, Plan, analyse, count, slim
 from pruners.proof import LARGEST, half, masked_tensors, run
@@ -31,16 +32,18 @@ from pruners.trace import outputs_in
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 SIZES = {"inception_v3": 96, "vit_h_14": 28, "vit_b_32": 64, "vit_l_32": 64, "vit_b_16": 32, "vit_l_16": 32}
-TASKS = [
-    *("fcn_resnet50", "deeplabv3_resnet50", "deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"),
-    *("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn", "fasterrcnn_mobilenet_v3_large_fpn"),
-    *(
-        "fasterrcnn_mobilenet_v3_large_320_fpn",
-        "fcos_resnet50_fpn",
-        "ssdlite320_mobilenet_v3_large",
-        "maskrcnn_resnet50_fpn",
-    ),
-]
+SIZES |= {"ssd300_vgg16": 300}
+DETECTORS = torchvision.models.list_models(detection)
+REGIONS = {
+    "rpn_pre_nms_top_n_test": 50,
+    "rpn_post_nms_top_n_test": 100,
+    "rpn_score_thresh": 0.0,
+    "rpn_nms_thresh": 1.0,
+    "box_score_thresh": -1.0,
+    "box_nms_thresh": 1.0,
+    "box_detections_per_img": 10,
+}
+"""Of an R-CNN: no region is dropped for its score or for its neighbours, so their number is the network's, not luck."""
 TIMM = [
     "resnet18d",
     "seresnet50",
@@ -104,13 +107,17 @@ def classification(name: str) -> Network:
 
 
 def tasks(name: str) -> Network:
-    """A torchvision detector or segmenter; detectors take a list of images."""
-    model = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=5).eval()
+    """A torchvision detector or segmenter; detectors take a list of images, an R-CNN always finds as many regions."""
+    options = REGIONS if "rcnn" in name else {"score_thresh": 0.0} if name in DETECTORS else {}
+    model = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=5, **options).eval()
+    if options is REGIONS:
+        model.rpn.min_size = -1.0  # nor for their size
     if not hasattr(model, "transform"):
         return model, torch.randn(1, 3, 64, 64)
-    model.transform.min_size, model.transform.max_size = (160,), 160
-    model.transform.fixed_size = model.transform.fixed_size and (160, 160)
-    return model, ([torch.rand(3, 160, 160)],)
+    size = SIZES.get(name, 160)
+    model.transform.min_size, model.transform.max_size = (size,), size
+    model.transform.fixed_size = model.transform.fixed_size and (size, size)
+    return model, ([torch.rand(3, size, size)],)
 
 
 def timm(name: str) -> Network:
@@ -131,7 +138,7 @@ def timm(name: str) -> Network:
 
 SECTIONS: dict[str, tuple[Callable[[str], Network], Callable[[], list[str]]]] = {
     "classification": (classification, lambda: torchvision.models.list_models(torchvision.models)),
-    "tasks": (tasks, lambda: TASKS),
+    "tasks": (tasks, lambda: [*DETECTORS, *torchvision.models.list_models(segmentation)]),
     "timm": (timm, lambda: TIMM),
 }
 
@@ -169,17 +176,21 @@ def agreement(model: nn.Module, example: Any, analysis: Analysis) -> bool:
     """Whether the slim network and the masked dense one answer alike; in float64 unless that takes too much memory."""
     inputs = example if isinstance(example, tuple) else (example,)
     plan = half(analysis.groups)
-    exact = analysis.cost.dense_params <= LARGEST and isinstance(inputs[0], torch.Tensor)
+    exact = analysis.cost.dense_params <= LARGEST
     if exact:
         model = slim(model, [], Plan(kept=())).double()
-        inputs = tuple(value.double() for value in inputs)
+        inputs = tuple(
+            value.double() if isinstance(value, torch.Tensor) else [image.double() for image in value]
+            for value in inputs
+        )
     expected = run(model, inputs, masked_tensors(model, analysis.groups, plan))
     got = run(slim(model, analysis.groups, plan), inputs)
     allowed = 1e-9 if exact else 1e-3
     return all(
-        one.shape == two.shape and float((one - two).abs().amax()) <= allowed * float(one.abs().amax())
+        one.shape == two.shape
+        and one.numel() > 0
+        and float((one - two).abs().amax()) <= allowed * float(one.abs().amax())
         for one, two in zip(expected, got, strict=True)
-        if one.numel()
     )
 
 
@@ -190,8 +201,8 @@ def backward(small: nn.Module, example: Any) -> bool:
         small.train()
         inputs = (torch.cat([inputs[0], inputs[0] + 0.1]),)
     outputs = [out for out in outputs_in(small(*inputs)) if out.requires_grad]
-    if not outputs:  # nothing found in an untrained detector's image
-        return True
+    if not outputs:
+        return False
     torch.stack([out.float().mean() for out in outputs]).sum().backward()
     return all(bool(torch.isfinite(p.grad).all()) for p in small.parameters() if p.grad is not None)
 
@@ -278,8 +289,10 @@ both counters (FlopCounterMode / 2 and thop), the parameters and a backward pass
 
 - **MACs in reach**: share of the dense MACs that is gone when every group is cut to one channel.
 - **exact**: the cut network answers like the masked one, the cost model's MACs, parameters and thop figure are those of
-  the counters on the built network, and gradients are finite. A detector's MACs depend on how many regions it finds, so
-  its figures hold for the regions of the example.
+  the counters on the built network, and gradients are finite. The MACs of an R-CNN depend on how many regions it finds,
+  which a cut changes; those below are built without thresholds of score, overlap and size (100 regions, 10 detections),
+  so that their number is fixed. With thresholds the figures hold for as many regions as the dense network finds in the
+  example.
 - **left dense**: why layers are in no group. The network's output always is. [inspect.md](inspect.md) says what each
   reason means.
 - Times are processor time of one thread, at the small image; the proof is most of `analyse`.
