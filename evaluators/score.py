@@ -12,7 +12,8 @@ from evaluators.precision import Precision, autocast
 from evaluators.split import Split
 from pruners.trace import evaluating
 
-SCORE_BATCH = 250
+CPU_BATCH, GPU_BATCH = 50, 250
+"""Images per pass without gradients: on a processor as many as its caches hold (a quarter faster than 250)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +32,23 @@ class Score:
 
 
 def accuracy(
-    model: nn.Module, split: Split, *, batch_size: int = SCORE_BATCH, precision: Precision = "float32"
+    model: nn.Module, split: Split, *, batch_size: int | None = None, precision: Precision = "float32"
 ) -> Score:
     """The score of `model`, which lies on the split's device and is given back as it was."""
     right = torch.zeros((), dtype=torch.int64, device=split.device)
     loss = torch.zeros((), dtype=torch.float64, device=split.device)
     with evaluating(model), torch.inference_mode(), autocast(split.device, precision):
-        for images, labels in Batches(split).in_order(batch_size):
+        for images, labels in Batches(split).in_order(batch_size or score_batch(split.device)):
             logits = logits_of(model(images)).float()
             right += (logits.argmax(dim=1) == labels).sum()
             loss += functional.cross_entropy(logits, labels, reduction="sum")
     num_samples = len(split)
     return Score(accuracy=int(right) / num_samples, loss=float(loss) / num_samples, num_samples=num_samples)
+
+
+def score_batch(device: torch.device) -> int:
+    """Images per pass without gradients on `device`."""
+    return CPU_BATCH if device.type == "cpu" else GPU_BATCH
 
 
 def recalibrate(

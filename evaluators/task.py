@@ -10,7 +10,7 @@ from evaluators.batches import Batches
 from evaluators.build import build_model, create_model
 from evaluators.load import load_splits, load_test
 from evaluators.modes import logits_of
-from evaluators.score import SCORE_BATCH
+from evaluators.score import score_batch
 from evaluators.specs import DataSpec, ModelSpec, TaskSpec
 from evaluators.split import Split, Splits
 from pruners.trace import evaluating
@@ -102,6 +102,7 @@ class Task:
         """Logits (N, K) of `teacher` on the whole train split without augmentation; computed once per teacher."""
         if teacher not in self._teacher_logits:
             with evaluating(teacher), torch.no_grad():
-                parts = [logits_of(teacher(x)).float() for x, _ in Batches(self.train).in_order(SCORE_BATCH)]
+                batches = Batches(self.train).in_order(score_batch(self.device))
+                parts = [logits_of(teacher(x)).float() for x, _ in batches]
             self._teacher_logits = {teacher: torch.cat(parts)}
         return self._teacher_logits[teacher]
