@@ -195,13 +195,16 @@ def main() -> None:
         images = Path(folder) / "images"
         fewer_images(Path(loaded.data.params["path"]), images, per_class=options.per_class)
         settings = [*options.settings, f"finetune.steps={options.steps}", f"data.path={images}"]
-        for command in commands(options.target_flops):
+        every = list(commands(options.target_flops))
+        places = {(command.kind, command.name): place for place, command in enumerate(every)}
+        for command in every:
             wanted = options.only in ("", command.kind, f"{command.kind}:{command.name}")
             if not wanted or (command.kind, command.name) in done:
                 continue
             rows.append(run(command, options.config, settings, options.formats or ["safetensors"]))
             print(rows[-1], flush=True)
             append_row(rows[-1], table)
+            rows.sort(key=lambda row: places[row.kind, row.name])
             text = page(rows, model=loaded.model.name, settings=named, per_class=options.per_class)
             (options.out / "commands.md").write_text(text, encoding="utf-8")
 
