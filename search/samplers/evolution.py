@@ -1,4 +1,4 @@
-"""Evolution of the best candidates, children screened by a model of all that is known."""
+"""Evolution of the best candidates; of many children the one that a model expects most of is measured."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.halving import ranks
 from search.samplers import SAMPLERS, feasible
+from search.samplers.improvement import Array, Steps
 from search.samplers.surrogate import Surrogate
 from spaces import Domain, Float, Integer
 from spaces.domain import Value
@@ -21,16 +22,22 @@ BUDGET = "budget"
 """The parameter that places a candidate on the front; `spaces.space` names it."""
 
 
-@SAMPLERS.register("evolution", paper="Real et al. 2019, arXiv 1802.01548; Jin 2011, SWEVO 1(2) (surrogates)")
+@SAMPLERS.register(
+    "evolution",
+    paper="Real et al. 2019, arXiv 1802.01548; Emmerich et al. 2006, IEEE TEVC 10(4) (hypervolume, surrogates)",
+)
 @dataclass(frozen=True, kw_only=True)
 class Evolution:
-    """Mutates and crosses the best candidates near a budget; a Bayesian regression picks the most promising child.
+    """Mutates and crosses the best candidates near some budgets; the child that promises most hypervolume is measured.
 
-    The budgets of children are spread evenly over the range. Because every candidate meets its budget by construction,
+    Children are made at budgets spread evenly over the range. A Bayesian regression over all answers says how accurate
+    each would be, and so how much it would add to the front: evaluations go where the front has gaps and where accuracy
+    can still be gained, few to budgets where nothing is. Because every candidate meets its budget by construction,
     mutation and crossover of offsets are moves of channels between layers at equal compute.
 
     Attributes:
         children: made per candidate, of which the model's best is taken.
+        budgets: at which they are made.
         mutated: expected number of parameters that a mutation changes.
         strength: standard deviation of a change, as a fraction of the parameter's range.
         crossover: probability that a child has two parents.
@@ -39,6 +46,7 @@ class Evolution:
     """
 
     children: int = 128
+    budgets: int = 8
     mutated: float = 3.0
     strength: float = 0.2
     crossover: float = 0.5
@@ -46,6 +54,7 @@ class Evolution:
     startup: int = 8
     domains: ClassVar[Mapping[str, Domain]] = {
         "children": Integer(low=1, high=10_000, log=True),
+        "budgets": Integer(low=1, high=1000, log=True),
         "mutated": Float(low=1.0, high=100.0, log=True),
         "strength": Float(low=0.01, high=1.0, log=True),
         "crossover": Float(low=0.0, high=1.0),
@@ -65,6 +74,7 @@ class _Archive:
     params: list[Mapping[str, Value]] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     macs: list[float] = field(default_factory=list)
+    budgets: list[float] = field(default_factory=list)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
 
@@ -77,6 +87,7 @@ class _Archive:
                 self.params.append(trial.params)
                 self.accuracy.append(trial.values[0])
                 self.macs.append(trial.values[1])
+                self.budgets.append(float(trial.params.get(BUDGET, math.nan)))
                 self.distributions |= trial.distributions
 
 
@@ -108,7 +119,9 @@ class _EvolutionSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Make the child."""
         self._archive.update(study)
-        self._planned = {trial.number: self._child()}
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        others = [other.params for other in running if other.number != trial.number and other.params]
+        self._planned = {trial.number: self._child(others)}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -119,35 +132,71 @@ class _EvolutionSampler(BaseSampler):
             return value
         return _random(param_distribution, self._rng)
 
-    def _child(self) -> Mapping[str, Value]:
+    def _child(self, running: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
         known, settings = self._archive, self._settings
         if len(known.params) < settings.startup or self._rng.random() < settings.random:
             return {}
-        budget = self._budget()
-        parents = self._parents(budget)
-        children = [self._made(parents, budget) for _ in range(settings.children)]
-        if settings.children == 1:
+        spots = self._spots()
+        each = max(1, settings.children // len(spots))
+        children = [child for spot in spots for child in self._brood(spot, each)]
+        if len(children) == 1:
             return children[0]
+        surrogate = self._fitted()
+        expected = surrogate.predict(children)
+        if spots != [None]:
+            budgets = np.array([float(child[BUDGET]) for child in children])
+            expected = self._gains(expected, budgets, surrogate, running)
+        return children[int(expected.argmax())]
+
+    def _spots(self) -> Sequence[float | None]:
+        """Budgets, one from each of so many equal parts of the range; None where the search has one budget."""
+        distribution = self._archive.distributions.get(BUDGET)
+        if distribution is None:
+            return [None]
+        assert isinstance(distribution, FloatDistribution)
+        count = min(self._settings.budgets, self._settings.children)
+        shares = (np.arange(count) + self._rng.random(count)) / count
+        low, high = math.log(distribution.low), math.log(distribution.high)
+        drawn = np.exp(low + shares * (high - low)).clip(distribution.low, distribution.high)
+        return [float(budget) for budget in drawn]
+
+    def _brood(self, budget: Value | None, count: int) -> list[Mapping[str, Value]]:
+        parents = self._parents(budget)
+        return [self._made(parents, budget) for _ in range(count)]
+
+    def _fitted(self) -> Surrogate:
+        known = self._archive
         if self._surrogate is None or self._features != known.distributions:
             self._surrogate, self._features = Surrogate(known.distributions, budget=BUDGET), dict(known.distributions)
         self._surrogate.fit(known.params, known.accuracy)
-        return children[int(self._surrogate.draw(children, self._rng).argmax())]
+        return self._surrogate
 
-    def _budget(self) -> Value | None:
-        """A budget for the next child, evenly over the range; None where the search has one budget."""
-        distribution = self._archive.distributions.get(BUDGET)
-        return None if distribution is None else _random(distribution, self._rng)
+    def _gains(
+        self, expected: Array, budgets: Array, surrogate: Surrogate, running: Sequence[Mapping[str, Value]]
+    ) -> Array:
+        """Hypervolume that each child is expected to add; where none adds any, how little it falls short.
+
+        Running candidates count as if they had their expected answers, so that workers spread out.
+        """
+        known = self._archive
+        away = [params for params in running if BUDGET in params]
+        macs, asked = np.array(known.macs), np.array(known.budgets)
+        dense_macs = float(np.nanmax(macs / asked))  # budgets are shares of the dense network's MACs, met from below
+        front = Steps(
+            [*known.accuracy, *(surrogate.predict(away) if away else ())],
+            [*(macs / dense_macs), *(float(params[BUDGET]) for params in away)],
+        )
+        gains = front.improvement(expected, budgets)
+        return gains if gains.max() > 0 else expected - front.level(budgets)
 
     def _parents(self, budget: Value | None) -> list[int]:
         """The best candidates for a budget: of low rank among those that cost about as much, best first."""
         known = self._archive
-        macs = np.log(known.macs)
         if budget is None:
-            near = np.arange(len(macs))
+            near = np.arange(len(known.macs))
         else:
-            budgets = np.log([float(params.get(BUDGET, math.nan)) for params in known.params])
-            distance = np.abs(budgets - math.log(float(budget)))
-            near = np.argsort(distance, kind="stable")[: max(4, round(len(macs) ** 0.5) * 2)]
+            distance = np.abs(np.log(known.budgets) - math.log(float(budget)))
+            near = np.argsort(distance, kind="stable")[: max(4, round(len(known.macs) ** 0.5) * 4)]
         rank = np.array(ranks([(known.accuracy[i], known.macs[i]) for i in near]))
         accuracy = np.array([known.accuracy[i] for i in near])
         return [int(i) for i in near[np.lexsort((-accuracy, rank))]]

@@ -17,11 +17,17 @@ Array = npt.NDArray[np.float64]
 Params = Mapping[str, Value]
 
 
+OFFSET = "offset."
+"""What the names of offsets begin with; `spaces.space` names them."""
+
+
 class Surrogate:
     """Logit of accuracy as a quadratic of every number and its product with the budget, and a level per category.
 
     Numbers are scaled to [-1, 1] over their range, logarithmically where they are drawn so; what a candidate does not
-    have counts as the middle. A fit takes at most `MOST` candidates, so that it stays within 50 ms in 60 dimensions.
+    have counts as the middle. Offsets are taken from their mean: the budget decides their common part, so candidates
+    that differ in it alone are one network. A fit takes at most `MOST` candidates, so that it stays within 50 ms in 60
+    dimensions.
     """
 
     def __init__(self, distributions: Mapping[str, BaseDistribution], *, budget: str) -> None:
@@ -40,6 +46,7 @@ class Surrogate:
             for choice in found.choices
         ]
         self._budget = list(self._numbers).index(budget) if budget in self._numbers else None
+        self._offsets = [index for index, name in enumerate(self._numbers) if name.startswith(OFFSET)]
         self._model: Any = BayesianRidge()
         self._rows: list[Array] = []
 
@@ -50,16 +57,17 @@ class Surrogate:
         clipped = np.clip(np.array(accuracy, dtype=np.float64)[used], 0.005, 0.995)
         self._model.fit(np.stack([self._rows[index] for index in used]), np.log(clipped / (1 - clipped)))
 
-    def draw(self, params: Sequence[Params], rng: np.random.Generator) -> Array:
-        """One plausible function's values, shape (candidates,); higher is better (Thompson 1933)."""
-        model, features = self._model, self._features(params)
-        drawn = rng.multivariate_normal(model.coef_, model.sigma_, method="eigh")
-        values: Array = features @ drawn
-        return values
+    def predict(self, params: Sequence[Params]) -> Array:
+        """Expected accuracy in [0, 1], shape (candidates,)."""
+        logits: Array = self._model.predict(self._features(params))
+        accuracy: Array = 1 / (1 + np.exp(-logits))
+        return accuracy
 
     def _features(self, params: Sequence[Params]) -> Array:
         numbers = np.array([[_scaled(found, one.get(name)) for name, found in self._numbers.items()] for one in params])
         numbers = numbers.reshape(len(params), len(self._numbers))
+        if self._offsets:
+            numbers[:, self._offsets] -= numbers[:, self._offsets].mean(axis=1, keepdims=True)
         parts = [numbers, numbers**2]
         if self._budget is not None:
             parts.append(numbers * numbers[:, [self._budget]])

@@ -11,6 +11,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from search.samplers import SAMPLERS, feasible
+from search.samplers.evolution import Evolution
+from search.samplers.switching import Switching
 from spaces import Categorical, Domain, Integer
 
 
@@ -19,33 +21,42 @@ from spaces import Categorical, Domain, Integer
 class Tpe:
     """Models good and bad values of each parameter; for tens to thousands of trials, of which it sees some.
 
+    Every parameter takes more than a millisecond, so that of candidates with more than 30 `evolution` takes over later.
+
     Attributes:
         multivariate: model parameters jointly. On the toy of 30 layers it ties with independent ones after warm starts
             and collapses without them.
         startup: random draws before the first model.
         candidates: draws from the model, of which the best is taken.
+        most: trials after which `evolution` draws, where a candidate has more than 30 parameters.
     """
 
     multivariate: bool = False
     startup: int = 10
     candidates: int = 24
+    most: int = 300
     domains: ClassVar[Mapping[str, Domain]] = {
         "multivariate": Categorical(choices=(False, True)),
         "startup": Integer(low=1, high=10_000),
         "candidates": Integer(low=1, high=10_000),
+        "most": Integer(low=1, high=1_000_000),
     }
 
     def build(self, *, seed: int) -> BaseSampler:
-        """Optuna's TPE; running trials count as bad ones, so that parallel workers spread out."""
-        return _ThinnedTpe(
+        """Optuna's TPE, and what follows it; running trials count as bad ones, so that parallel workers spread out."""
+        first = _ThinnedTpe(
             seed=seed,
             multivariate=self.multivariate,
             n_startup_trials=self.startup,
             n_ei_candidates=self.candidates,
             constant_liar=True,
         )
+        later = Evolution().build(seed=seed)
+        return Switching(first, later, most=self.most, few=_FEW_PARAMETERS, names=("tpe", "evolution"))
 
 
+_FEW_PARAMETERS = 30
+"""Parameters that one candidate's draws take less than 50 ms for."""
 _MOST_VALUES = 6000
 """Trials times parameters that one model is made of: about 40 ms for a candidate."""
 _FEWEST = 100

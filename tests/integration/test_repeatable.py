@@ -8,6 +8,7 @@ import optuna
 import pytest
 import torch
 
+from benchmarks.in_process import drive_in_process
 from evaluators.worker import Evaluator
 from search.anchors import anchors
 from search.config import Config
@@ -43,11 +44,7 @@ def searched_in_process(config: Config, folder: Path) -> Records:
         dense_macs=prepared.dense.macs,
     )
     evaluator = Evaluator(prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, ladder(config))
-    while (job := loop.next_job()) is not None:
-        fidelity = job.first
-        while loop.answer(job, evaluator.evaluate(job.candidate, fidelity=fidelity, seed=config.seed)):
-            fidelity += 1
-        loop.release(job)
+    drive_in_process(loop, evaluator, seed=config.seed)
     return study
 
 
