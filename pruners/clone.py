@@ -60,7 +60,7 @@ def _clone_module(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         kind = type(item)
         if kind in ATOMS:
             state[name] = item
-        elif not item and (kind is OrderedDict or kind is dict or kind is set):  # hooks, mostly
+        elif (kind is OrderedDict or kind is dict or kind is set) and not item:  # hooks, mostly
             state[name] = kind()
         else:
             state[name] = clone(item, memo)

@@ -6,10 +6,9 @@ list are, down to the one that is wrong.
 
 The proof runs in float64, where rounding can't be mistaken for a wrong cut nor hide one, on a stand-in whose scales and
 shifts are shaken: a freshly initialised network has scales of zero or one everywhere, behind which a channel in the
-wrong place would not show.
+wrong place would not show. At last the slim network runs in train mode, in which other code may run: an auxiliary head.
 """
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from pruners.borders import HEADS
+from pruners.narrowing import BREAKS, ERRORS, broken, narrowed
 from pruners.plan import Plan
+from pruners.shares import half as half
+from pruners.shares import uneven
 from pruners.slim import removed_positions, slim
 from pruners.swap import swapped
 from pruners.trace import evaluating, outputs_in
 from pruners.tracer import named_tensors
+from pruners.training_proof import breaking_in_training
 from pruners.uncut import listening, uncut_layers
 from spaces import ChannelGroup
 
@@ -36,32 +39,8 @@ LARGEST = 200_000_000
 SINGLE = 1e3
 """How much more is allowed to a network that runs in float32 only."""
 SILENT = "the network's answer to the example is empty: nothing to compare"
-BREAKS = "its cut breaks the forward pass"
 NEGLIGIBLE = 1e-3
 """A scale below this hides the layer behind it."""
-
-
-def half(groups: Sequence[ChannelGroup]) -> Plan:
-    """A fixed random half of every group's channels, at least one kept and one cut."""
-    return _some(groups, lambda generator, width: width // 2)
-
-
-def uneven(groups: Sequence[ChannelGroup]) -> Plan:
-    """A fixed random share of every group's channels, between a quarter and three quarters, another for each group.
-
-    Equal shares would hide code that reads a border from the number of channels, such as `x[:, : x.size(1) // 2]`.
-    """
-    return _some(groups, lambda generator, width: round(width * generator.uniform(0.25, 0.75)))
-
-
-def _some(groups: Sequence[ChannelGroup], count: Any) -> Plan:
-    kept = {}
-    for group in groups:
-        generator = random.Random(group.name)
-        order = list(range(group.width))
-        generator.shuffle(order)
-        kept[group.name] = order[: min(max(1, count(generator, group.width)), max(1, group.width - 1))]
-    return Plan.of(kept)
 
 
 def masked_tensors(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan) -> dict[str, Tensor]:
@@ -102,6 +81,11 @@ def prove(model: nn.Module, groups: Sequence[ChannelGroup], example_input: Any) 
     example = example_input if isinstance(example_input, tuple) else (example_input,)
     small_enough = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
     verdict = _search(_trial(model, example, exact=small_enough), groups)
+    broken = breaking_in_training(model, verdict.groups, example)
+    verdict = Verdict(
+        groups=tuple(group for group in verdict.groups if group.name not in broken),
+        reasons={**verdict.reasons, **broken},
+    )
     heads = {group.name for group in groups if _has_heads(group)}
     reasons = {name: f"whole attention heads: {why}" if name in heads else why for name, why in verdict.reasons.items()}
     return replace(verdict, reasons=reasons)
@@ -164,7 +148,7 @@ def _search(trial: Trial, groups: Sequence[ChannelGroup]) -> Verdict:
     found: dict[str, str] = {}
     rest = {group.name: group for group in groups}
     while rest and (problem := _disagreement(trial, list(rest.values()))) is not None:
-        wrong, problem = _narrowed(trial, list(rest.values()), problem)
+        wrong, problem = narrowed(lambda part: _disagreement(trial, part), list(rest.values()), problem)
         found |= {group.name: problem for group in wrong}
         kinds, plain = {_kind(group.name) for group in wrong}, _without_numbers(trial, wrong)
         if plain is not None:
@@ -196,19 +180,6 @@ def _kind(name: str) -> str:
     return re.sub(r"\d+", "", name)
 
 
-def _narrowed(trial: Trial, groups: list[ChannelGroup], problem: str) -> tuple[list[ChannelGroup], str]:
-    """The wrong one of some groups and what is wrong; several where only their combination is."""
-    while len(groups) > 1:
-        middle = len(groups) // 2
-        for part in (groups[:middle], groups[middle:]):
-            if (found := _disagreement(trial, part)) is not None:
-                groups, problem = part, found
-                break
-        else:  # each half holds alone, both together do not: keep the first half
-            return groups[middle:], problem
-    return groups, problem
-
-
 def _disagreement(trial: Trial, groups: Sequence[ChannelGroup]) -> str | None:
     """What is wrong with cutting these groups together; None where nothing is."""
     plan = uneven(groups)
@@ -222,8 +193,8 @@ def _disagreement(trial: Trial, groups: Sequence[ChannelGroup]) -> str | None:
             return "its cut changes the shape of the output"
         if not all(one.numel() and one.is_floating_point() for one in expected):
             triples += _inside(trial, groups, small, masked)
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError) as error:
-        return f"{BREAKS}: {(str(error) or type(error).__name__).splitlines()[0]}"
+    except ERRORS as error:
+        return broken(error)
     compared = [triple for triple in triples if triple[1].is_floating_point() and triple[1].numel()]
     if not compared:
         return SILENT

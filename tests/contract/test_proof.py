@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pruners import Analysis, analyse
-from pruners.proof import SILENT
+from pruners import Analysis, analyse, slim
+from pruners.proof import SILENT, half
 from pruners.tracer import NOTHING
 
 IMAGE = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -102,3 +102,32 @@ def test_indices_are_no_channels() -> None:
 
     found = analyse(Indexed(), IMAGE)
     assert [(group.name, group.width) for group in found.groups] == [("first", 40)]
+
+
+class Auxiliary(nn.Module):
+    """A second head that runs in train mode alone, and a tensor that is neither parameter nor buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.norm, self.second = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 6, 3)
+        self.auxiliary, self.head, self.drop = nn.Conv2d(8, 4, 1), nn.Linear(6, 4), nn.Dropout(0.5)
+        self.gain = torch.rand(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        out = self.head(self.drop(self.second(x).mean((2, 3)))) * self.gain
+        return out + self.auxiliary(x).mean((2, 3)) if self.training else out
+
+
+def test_what_only_train_mode_reads_stays_dense() -> None:
+    model, state = Auxiliary(), torch.random.get_rng_state()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = analyse(model, IMAGE)
+    assert [group.name for group in found.groups] == ["second"]
+    assert "in train mode" in reasons(found)["first"]
+    assert torch.equal(state, torch.random.get_rng_state()), "a proof draws no random numbers of the user's"
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    small = slim(model, found.groups, half(found.groups)).train()
+    assert small(torch.cat([IMAGE, IMAGE])).shape == (2, 4)
+    assert small.gain is not model.gain
