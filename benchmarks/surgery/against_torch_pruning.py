@@ -5,7 +5,8 @@
 
 Before the cut, half of the channels of every proven group are set to zero in all layers that compute, scale or read
 them. Both tools remove the channels of smallest L2 norm, so a right cut of half takes exactly these and the outputs
-stay as they were. Times are processor time of one thread, which other work on the machine hardly changes.
+stay as they were. Times are processor time of one thread, which other work on the machine hardly changes; candidates
+of both tools are cut in turns, and the fastest of each counts.
 
 A candidate costs Torch-Pruning a copy of the network, a graph of that copy (its graph belongs to one network's modules)
 and a step; it costs us the choice of channels from known scores and one `slim`.
@@ -21,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -34,7 +36,8 @@ from pruners.tracer import named_tensors
 
 RESULTS = Path(__file__).parent / "results"
 NETWORKS = ["resnet50", "vgg16_bn", "densenet121", "mobilenet_v2", "regnet_y_400mf", "convnext_tiny", "resnet56"]
-REPEATS = 3
+REPEATS = 5
+NUM_VECTORS = 100_000
 
 
 def network(name: str) -> tuple[nn.Module, Tensor]:
@@ -61,18 +64,15 @@ def emptied(model: nn.Module, analysis: Analysis, plan: Plan) -> nn.Module:
     return copied
 
 
-def timed(work: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
-    """Seconds of the fastest of some runs, and the last answer."""
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.process_time()
-        answer = work()
-        best = min(best, time.process_time() - started)
-    return best, answer
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one run, and its answer."""
+    started = time.process_time()
+    answer = work()
+    return time.process_time() - started, answer
 
 
-def torch_pruning(model: nn.Module, example: Tensor) -> dict[str, Any]:
-    """Torch-Pruning's figures, or the error that it ends with."""
+def torch_pruning(model: nn.Module, example: Tensor) -> tuple[float, Callable[[], nn.Module]]:
+    """Seconds that Torch-Pruning takes to analyse a network, and how it cuts a candidate."""
     import torch_pruning as tp
 
     def build(copied: nn.Module) -> Any:
@@ -85,19 +85,12 @@ def torch_pruning(model: nn.Module, example: Tensor) -> dict[str, Any]:
         build(copied).step()
         return copied
 
-    try:
-        analysed, _ = timed(lambda: build(copy.deepcopy(model)), 1)
-        seconds, small = timed(candidate)
-        with torch.no_grad():
-            same = small(example)
-        return {"analyse": analysed, "candidate": seconds, "macs": count_macs(small, example), "output": same}
-    except Exception as error:  # what another tool fails with is a result
-        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
+    return timed(lambda: build(copy.deepcopy(model)))[0], candidate
 
 
-def ours(model: nn.Module, example: Tensor) -> dict[str, Any]:
-    """Our figures on the same network."""
-    analysed, analysis = timed(lambda: analyse(model, example), 1)
+def ours(model: nn.Module, example: Tensor) -> tuple[float, Callable[[], nn.Module]]:
+    """The same of ours."""
+    analysed, analysis = timed(lambda: analyse(model, example))
     evidence = gather_evidence(model, analysis)
     method = METHODS.build("l2", {})
 
@@ -105,11 +98,10 @@ def ours(model: nn.Module, example: Tensor) -> dict[str, Any]:
         kept = {g.name: choose(method, g, max(1, g.width // 2), evidence) for g in analysis.groups}
         return slim(model, analysis.groups, Plan.of(kept))
 
-    candidate()  # scores are computed once per network
-    seconds, small = timed(candidate)
-    with torch.no_grad():
-        output = small(example)
-    return {"analyse": analysed, "candidate": seconds, "macs": count_macs(small, example), "output": output}
+    return analysed, candidate
+
+
+TOOLS = {"ours": ours, "torch_pruning": torch_pruning}
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -120,16 +112,39 @@ def measure(name: str) -> dict[str, Any]:
     with torch.no_grad():
         expected = model(example)
     row: dict[str, Any] = {"network": name, "size": example.size(-1), "dense_macs": count_macs(dense, example)}
-    for tool, work in (("ours", ours), ("torch_pruning", torch_pruning)):
-        found = work(model, example)
-        output = found.pop("output", None)
-        if output is not None:
-            off = (
-                float((output - expected).abs().max() / expected.abs().max()) if output.shape == expected.shape else 1.0
-            )
-            found["off"] = off
-        row[tool] = found
+    work, made = {}, {}
+    for tool, prepare in TOOLS.items():
+        try:
+            analysed, work[tool] = prepare(model, example)
+            made[tool] = work[tool]()  # the first one is not timed: scores are computed once per network
+            row[tool] = {"analyse": analysed, "candidate": float("inf"), **quality(made[tool], example, expected)}
+        except Exception as error:  # what another tool fails with is a result
+            row[tool] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"}
+    for _ in range(REPEATS):
+        for tool in made:
+            row[tool]["candidate"] = min(row[tool]["candidate"], timed(work[tool])[0])
     return row
+
+
+def quality(small: nn.Module, example: Tensor, expected: Tensor) -> dict[str, float]:
+    """MACs that are left, and how far the outputs are off as a fraction of the largest."""
+    with torch.no_grad():
+        output = small(example)
+    same = output.shape == expected.shape
+    off = float((output - expected).abs().max() / expected.abs().max()) if same else 1.0
+    return {"macs": count_macs(small, example), "off": off}
+
+
+def cost_vectors(name: str) -> dict[str, float]:
+    """Seconds for the MACs, parameters and thop figure of many random vectors of widths."""
+    analysis = analyse(*network(name))
+    low, high = analysis.cost.smallest, analysis.cost.dense
+    kept = np.random.default_rng(0).integers(low, high + 1, size=(NUM_VECTORS, len(high)))
+    figures = {"macs": analysis.cost.macs, "params": analysis.cost.params, "thop": analysis.cost.thop}
+    return {
+        key: min(timed(lambda figure=figure: figure(kept))[0] for _ in range(REPEATS))  # type: ignore[misc]
+        for key, figure in figures.items()
+    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -170,6 +185,14 @@ def verdict(found: dict[str, Any]) -> str:
     return "yes" if found["off"] < 1e-3 else f"no, off by {found['off']:.1%}"
 
 
+def cost_line(seconds: dict[str, float]) -> str:
+    """One sentence on the cost model."""
+    return (
+        f"\n{NUM_VECTORS:,} vectors of widths of {NETWORKS[0]}: MACs in {seconds['macs']:.3f} s, "
+        f"parameters in {seconds['params']:.3f} s, thop's figure in {seconds['thop']:.3f} s."
+    )
+
+
 def main(names: list[str]) -> None:
     """Measure, keep, write the table."""
     warnings.filterwarnings("ignore")
@@ -180,8 +203,11 @@ def main(names: list[str]) -> None:
         rows[name] = measure(name)
         print(rows[name], flush=True)
         path.write_text(json.dumps([rows[key] for key in NETWORKS if key in rows], indent=1) + "\n")
+    seconds = cost_vectors(NETWORKS[0])
+    (RESULTS / "cost_vectors.json").write_text(json.dumps(seconds, indent=1) + "\n")
     head = "# Surgery beside Torch-Pruning 1.6.1\n\nMade by `python -m benchmarks.surgery.against_torch_pruning`,"
-    page = f"{head} which says what is measured.\n\n{table([rows[key] for key in NETWORKS if key in rows])}\n"
+    body = table([rows[key] for key in NETWORKS if key in rows])
+    page = f"{head} which says what is measured.\n\n{body}\n{cost_line(seconds)}\n"
     (RESULTS / "torch_pruning.md").write_text(page)
     print(page)
 
