@@ -24,6 +24,7 @@ def drive_all(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: S
     from search.runtime.driver import drive
     from search.runtime.payload import Payload
     from search.runtime.session import ray_session
+    from search.runtime.shared import SharedSplits
 
     config = prepared.config
     on_cluster = config.workers.address is not None and config.device != "cpu"
@@ -31,7 +32,7 @@ def drive_all(folder: RunFolder, prepared: Prepared, loop: SearchLoop, *, say: S
     with ray_session(config.workers, use_gpu=use_gpu) as slots:
         payload = Payload(
             task=prepared.spec,
-            splits=prepared.splits,
+            splits=SharedSplits.of(prepared.splits),
             analysis=prepared.analysis,
             evidence=prepared.evidence,
             ladder=final_ladder(config),

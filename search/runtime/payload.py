@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluators.task import TaskSpec
 from evaluators.worker import Evaluator
+from search.runtime.shared import SharedSplits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,7 @@ class Payload:
 
     Attributes:
         task: network, data and device.
-        splits: decoded data, train and search only.
+        splits: decoded data, train and search only; all workers of a machine read one copy.
         analysis: groups and cost model of the dense network.
         evidence: statistics that methods and allocators read.
         ladder: proxies from the cheapest to the dearest.
@@ -28,7 +29,7 @@ class Payload:
     """
 
     task: TaskSpec
-    splits: Any
+    splits: SharedSplits
     analysis: Any
     evidence: Any
     ladder: tuple[Any, ...]
@@ -41,7 +42,7 @@ class Payload:
 
     def build(self) -> Evaluator:
         """The evaluator of this process."""
-        return Evaluator(self._local_task(), self.splits, self.analysis, self.evidence, self.ladder)
+        return Evaluator(self._local_task(), self.splits.splits(), self.analysis, self.evidence, self.ladder)
 
     def _local_task(self) -> TaskSpec:
         """The task, its weights where this machine finds them."""
