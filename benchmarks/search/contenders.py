@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from benchmarks.search.fastnas import NAME as FASTNAS
 from benchmarks.search.fastnas import fastnas
 from benchmarks.search.published import published
-from benchmarks.search.searched import searched
+from benchmarks.search.searched import searched, targeted
 from benchmarks.search.setting import Contender
 from benchmarks.search.torch_pruning_rivals import torch_pruning
 from spaces import UserError
@@ -30,7 +30,10 @@ TORCH_PRUNING: Mapping[str, Contender] = {
     "tp-global-taylor": torch_pruning("tp-global-taylor", importance="taylor", everywhere=True),
 }
 
-SEARCHES: Mapping[str, tuple[str, ...]] = {"searched": (), "random": ("sampler=random",)}
+TARGETED = "targeted"
+"""Our own search with one budget as its target, once per budget, as FastNAS and its like are used."""
+
+SEARCHES: Mapping[str, tuple[str, ...]] = {"searched": (), TARGETED: (), "random": ("sampler=random",)}
 """Our own searches, with what they change in the configuration."""
 
 RIVALS: Mapping[str, Contender] = {**PUBLISHED, **TORCH_PRUNING, FASTNAS: fastnas}
@@ -50,4 +53,5 @@ def contender(name: str) -> Contender:
     kind, _, seed = name.partition("@")
     if kind not in SEARCHES or (seed and not seed.isdigit()):
         raise UserError("--contenders", name, "no such contender", choices=NAMES)
-    return searched(name, *SEARCHES[kind], *([f"seed={seed}"] if seed else []))
+    build = targeted if kind == TARGETED else searched
+    return build(name, *SEARCHES[kind], *([f"seed={seed}"] if seed else []))

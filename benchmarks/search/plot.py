@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.search.report import Results, title
 
+OWN = ("searched", "targeted")
 OURS, RANDOM, PEERS, PLAIN = "#0b6e4f", "#5a9e85", "#c1440e", "#5f6b7a"
 
 
@@ -26,7 +27,7 @@ def plot(results: Results, path: Path) -> None:
     panels[0][0].set_ylim(-0.7, len(names) - 0.3)
     for label, name in zip(panels[0][0].get_yticklabels(), names, strict=True):
         label.set_color(colour(name))
-        label.set_fontweight("bold" if name.startswith("searched") else "normal")
+        label.set_fontweight("bold" if name.startswith(OWN) else "normal")
     figure.suptitle(f"{results.network}: who chose the widths, with the same fine-tuning for all", x=0.01, ha="left")
     figure.supxlabel("test accuracy (%): mean, 95 % interval over the seeds, and every seed", fontsize=9)
     figure.tight_layout()
@@ -43,7 +44,7 @@ def draw(axes: Axes, results: Results, budget: str, names: list[str]) -> None:
                 "no run", (0.02, place), xycoords=("axes fraction", "data"), fontsize=7, color=PLAIN, va="center"
             )
             continue
-        ours = name.startswith("searched")
+        ours = name.startswith(OWN)
         if ours:
             axes.axhspan(place - 0.5, place + 0.5, color=OURS, alpha=0.08, lw=0)
         runs = results.of(name, budget)
@@ -79,7 +80,7 @@ def mean_rank(results: Results, name: str) -> tuple[float, float]:
 
 def colour(name: str) -> str:
     """Ours green, other tools red, the literature's rules grey."""
-    if name.startswith("searched"):
+    if name.startswith(OWN):
         return OURS
     if name.startswith("random"):
         return RANDOM

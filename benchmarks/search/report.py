@@ -12,6 +12,7 @@ from spaces import UserError
 
 TITLES = {
     "searched": "paretoprune search",
+    "targeted": "paretoprune search for that budget alone",
     "random": "random search, same ladder",
     "obs-refitted": "uniform, OBS, refitted (no search)",
     "spdy-refitted": "SPDY, OBS, refitted (no search)",

@@ -1,4 +1,4 @@
-"""Our own search: one run over a range of budgets, from which every budget is answered."""
+"""Our own search: one run over a range of budgets, from which every budget is answered, or one for each budget."""
 
 import json
 import os
@@ -32,28 +32,46 @@ def searched(name: str, *overrides: str) -> Contender:
     """The contender of one run; `overrides` change the benchmark's configuration."""
 
     def choose(setting: Setting, budgets: Sequence[Budget]) -> Iterator[Chosen]:
-        result, seconds = finished_run(name, setting, overrides)
-        prepared = prepare(result.config, folder=result.folder.path, known=result.dense)
-        evaluator = Evaluator(prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, ())
-        facts: dict[str, Any] = {
-            "seconds": seconds,
-            "cores": workers(result.config),
-            "evaluations": len(result.measured),
-            "version": "paretoprune",
-        }
-        for budget in budgets:
-            try:
-                started = time.perf_counter()
-                member = pick(result, str(budget.macs))
-                answer = best_at(result, prepared, member=member, target_flops=str(budget.macs))
-                plan, network = made(replace(member, candidate=answer.candidate), prepared, evaluator)
-            except (UserError, PlanError) as error:
-                yield none_found(name, budget, str(error), **facts)
-                continue
-            facts["seconds"] = seconds + time.perf_counter() - started
-            yield replace(record(name, budget, setting, plan, network), **facts)
+        return answered(name, name, setting, budgets, overrides)
 
     return choose
+
+
+def targeted(name: str, *overrides: str) -> Contender:
+    """The contender that searches anew for every budget, with that budget as its target."""
+
+    def choose(setting: Setting, budgets: Sequence[Budget]) -> Iterator[Chosen]:
+        for budget in budgets:
+            changed = (*overrides, f"target_flops={budget.macs}")
+            yield from answered(name, f"{name}-{budget.label.replace('@', '-')}", setting, [budget], changed)
+
+    return choose
+
+
+def answered(
+    name: str, run: str, setting: Setting, budgets: Sequence[Budget], overrides: Sequence[str]
+) -> Iterator[Chosen]:
+    """What the run called `run` answers for the budgets, as the contender `name`."""
+    result, seconds = finished_run(run, setting, overrides)
+    prepared = prepare(result.config, folder=result.folder.path, known=result.dense)
+    evaluator = Evaluator(prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, ())
+    facts: dict[str, Any] = {
+        "seconds": seconds,
+        "cores": workers(result.config),
+        "evaluations": len(result.measured),
+        "version": "paretoprune",
+    }
+    for budget in budgets:
+        try:
+            started = time.perf_counter()
+            member = pick(result, str(budget.macs))
+            answer = best_at(result, prepared, member=member, target_flops=str(budget.macs))
+            plan, network = made(replace(member, candidate=answer.candidate), prepared, evaluator)
+        except (UserError, PlanError) as error:
+            yield none_found(name, budget, str(error), **facts)
+            continue
+        facts["seconds"] = seconds + time.perf_counter() - started
+        yield replace(record(name, budget, setting, plan, network), **facts)
 
 
 def finished_run(name: str, setting: Setting, overrides: Sequence[str]) -> tuple[SearchResult, float]:
