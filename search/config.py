@@ -40,7 +40,7 @@ class Space(Strict):
     methods: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
     steps: Annotated[tuple[Plugin, ...] | None, BeforeValidator(lambda value: _plugins(value))] = None
     offset: Annotated[float, Field(gt=0, le=0.9, description="largest number added to a group's removed fraction")] = (
-        0.25
+        0.4
     )
     rounds: Annotated[
         tuple[Annotated[int, Field(ge=1, le=30)], ...],

@@ -59,7 +59,7 @@ class Space:
     methods: tuple[PluginSpace, ...]
     steps: tuple[PluginSpace, ...] = (NO_STEP,)
     places: tuple[str, ...] = ()
-    offset: float = 0.25
+    offset: float = 0.4
     rounds: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
