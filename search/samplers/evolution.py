@@ -21,6 +21,9 @@ from spaces.domain import Value
 BUDGET = "budget"
 """The parameter that places a candidate on the front; `spaces.space` names it."""
 
+_MOST_NEAR = 64
+"""Candidates near a budget among which its parents are; ranking more would take most of a draw's time."""
+
 
 @SAMPLERS.register(
     "evolution",
@@ -196,7 +199,7 @@ class _EvolutionSampler(BaseSampler):
             near = np.arange(len(known.macs))
         else:
             distance = np.abs(np.log(known.budgets) - math.log(float(budget)))
-            near = np.argsort(distance, kind="stable")[: max(4, round(len(known.macs) ** 0.5) * 4)]
+            near = np.argsort(distance, kind="stable")[: min(_MOST_NEAR, max(4, round(len(known.macs) ** 0.5) * 4))]
         rank = np.array(ranks([(known.accuracy[i], known.macs[i]) for i in near]))
         accuracy = np.array([known.accuracy[i] for i in near])
         return [int(i) for i in near[np.lexsort((-accuracy, rank))]]

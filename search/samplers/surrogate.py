@@ -46,6 +46,10 @@ class Surrogate:
             for choice in found.choices
         ]
         self._budget = list(self._numbers).index(budget) if budget in self._numbers else None
+        self._log = np.array([found.log for found in self._numbers.values()], dtype=bool)
+        ends = np.array([(found.low, found.high) for found in self._numbers.values()], dtype=np.float64).reshape(-1, 2)
+        ends[self._log] = np.log(ends[self._log])
+        self._low, self._span = ends[:, 0], ends[:, 1] - ends[:, 0]
         self._offsets = [index for index, name in enumerate(self._numbers) if name.startswith(OFFSET)]
         self._model: Any = BayesianRidge()
         self._rows: list[Array] = []
@@ -64,8 +68,10 @@ class Surrogate:
         return accuracy
 
     def _features(self, params: Sequence[Params]) -> Array:
-        numbers = np.array([[_scaled(found, one.get(name)) for name, found in self._numbers.items()] for one in params])
-        numbers = numbers.reshape(len(params), len(self._numbers))
+        rows = [[one.get(name, math.nan) for name in self._numbers] for one in params]
+        numbers = np.array(rows, dtype=np.float64).reshape(len(params), len(self._numbers))
+        numbers[:, self._log] = np.log(numbers[:, self._log])
+        numbers = np.nan_to_num(2 * (numbers - self._low) / self._span - 1, nan=0.0)
         if self._offsets:
             numbers[:, self._offsets] -= numbers[:, self._offsets].mean(axis=1, keepdims=True)
         parts = [numbers, numbers**2]
@@ -84,12 +90,3 @@ def thinned(count: int) -> list[int]:
     newest = MOST // 2
     older = np.linspace(0, count - newest - 1, MOST - newest).round().astype(int)
     return [*older.tolist(), *range(count - newest, count)]
-
-
-def _scaled(distribution: FloatDistribution | IntDistribution, value: Value | None) -> float:
-    if value is None:
-        return 0.0
-    low, high, number = float(distribution.low), float(distribution.high), float(value)
-    if distribution.log:
-        low, high, number = math.log(low), math.log(high), math.log(number)
-    return 2 * (number - low) / (high - low) - 1
