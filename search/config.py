@@ -31,8 +31,9 @@ class Space(Strict):
     """Which candidates exist.
 
     The presets: `layerwise` and `stagewise` search an offset for every group or stage around the uniform allocator with
-    the l2 method; `methods` searches every allocator and method with their hyper-parameters and no offsets; `full`
-    both, and the steps. Allocators, methods and steps that are written down, or `all`, take the preset's place.
+    the obs method and the step reconstruct; `methods` searches every allocator and method with their hyper-parameters
+    and no offsets; `full` both, and the steps. Allocators, methods and steps that are written down, or `all`, take the
+    preset's place.
     """
 
     preset: Literal["layerwise", "stagewise", "methods", "full"] = "layerwise"

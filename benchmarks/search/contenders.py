@@ -33,7 +33,13 @@ TORCH_PRUNING: Mapping[str, Contender] = {
 TARGETED = "targeted"
 """Our own search with one budget as its target, once per budget, as FastNAS and its like are used."""
 
-SEARCHES: Mapping[str, tuple[str, ...]] = {"searched": (), TARGETED: (), "random": ("sampler=random",)}
+TWO_RUNGS = (
+    "ladder=[{proxy: recalibrate}, {proxy: finetune, steps: 40, schedule: constant}]",
+    "halving={reduction: 5}",
+)
+"""One budget leaves time for a second look at the best fifth."""
+
+SEARCHES: Mapping[str, tuple[str, ...]] = {"searched": (), TARGETED: TWO_RUNGS, "random": ("sampler=random",)}
 """Our own searches, with what they change in the configuration."""
 
 RIVALS: Mapping[str, Contender] = {**PUBLISHED, **TORCH_PRUNING, FASTNAS: fastnas}
