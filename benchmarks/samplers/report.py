@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 
 import matplotlib
 
@@ -85,7 +85,7 @@ def plot(steps: Sequence[Step], path: Path) -> None:
         colour = COLOURS.get(name.removesuffix("-alone"))
         places = np.arange(1, values.shape[1] + 1)
         style = ":" if name == ALONE else "-"
-        axes.plot(places, values.mean(axis=0), style, color=colour, lw=1.8, label=name)
+        axes.plot(places, values.mean(axis=0), style, color=colour, lw=1.8, label=f"{name} ({len(values)})")
         axes.fill_between(places, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.12, lw=0)
     if YARDSTICK in found:
         axes.axhline(found[YARDSTICK][:, -1].mean(), color=COLOURS[YARDSTICK], lw=0.8, ls="--")
@@ -94,10 +94,10 @@ def plot(steps: Sequence[Step], path: Path) -> None:
     shown = [values[:, values.shape[1] // 10 :] for values in found.values()]
     axes.set_ylim(float(median(part.min() for part in shown)), float(max(part.max() for part in shown)))
     axes.set_xlabel("evaluations; a third of them is marked")
-    axes.set_ylabel(f"hypervolume: mean and range of {round(fmean(map(len, found.values())))} seeds")
+    axes.set_ylabel("hypervolume: mean and range of the seeds")
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="lower right", title="sampler (seeds)", title_fontsize=8)
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)

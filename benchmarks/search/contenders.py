@@ -33,13 +33,20 @@ TORCH_PRUNING: Mapping[str, Contender] = {
 TARGETED = "targeted"
 """Our own search with one budget as its target, once per budget, as FastNAS and its like are used."""
 
-TWO_RUNGS = (
-    "ladder=[{proxy: recalibrate}, {proxy: finetune, steps: 40, schedule: constant}]",
-    "halving={reduction: 5}",
-)
-"""One budget leaves time for a second look at the best fifth."""
 
-SEARCHES: Mapping[str, tuple[str, ...]] = {"searched": (), TARGETED: TWO_RUNGS, "random": ("sampler=random",)}
+def two_rungs(steps: int) -> tuple[str, ...]:
+    """A second look at the better ones, after a short fine-tuning."""
+    ladder = f"[{{proxy: recalibrate}}, {{proxy: finetune, steps: {steps}, schedule: constant}}]"
+    return (f"ladder={ladder}", "halving={reduction: 5}")
+
+
+SEARCHES: Mapping[str, tuple[str, ...]] = {
+    "searched": (),
+    TARGETED: (),
+    f"{TARGETED}-20": two_rungs(20),
+    f"{TARGETED}-40": two_rungs(40),
+    "random": ("sampler=random",),
+}
 """Our own searches, with what they change in the configuration."""
 
 RIVALS: Mapping[str, Contender] = {**PUBLISHED, **TORCH_PRUNING, FASTNAS: fastnas}
@@ -59,5 +66,5 @@ def contender(name: str) -> Contender:
     kind, _, seed = name.partition("@")
     if kind not in SEARCHES or (seed and not seed.isdigit()):
         raise UserError("--contenders", name, "no such contender", choices=NAMES)
-    build = targeted if kind == TARGETED else searched
+    build = targeted if kind.startswith(TARGETED) else searched
     return build(name, *SEARCHES[kind], *([f"seed={seed}"] if seed else []))

@@ -12,7 +12,9 @@ from spaces import UserError
 
 TITLES = {
     "searched": "paretoprune search",
-    "targeted": "paretoprune search for that budget alone",
+    "targeted": "paretoprune, that budget alone",
+    "targeted-20": "paretoprune, that budget alone, rung of 20 steps",
+    "targeted-40": "paretoprune, that budget alone, rung of 40 steps",
     "random": "random search, same ladder",
     "obs-refitted": "uniform, OBS, refitted (no search)",
     "spdy-refitted": "SPDY, OBS, refitted (no search)",
