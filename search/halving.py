@@ -56,13 +56,15 @@ class Rungs:
     nobody. A trial therefore competes with those of similar MACs only.
 
     Attributes:
-        reduction: the best one in this many goes on; with fewer rivals the best of them does.
+        reduction: the best one in this many goes on; with fewer rivals the best of them does. Never more: in a search
+            that gets better and better nearly every newcomer is among the best so far.
         similar: rivals' MACs differ by at most this share.
     """
 
     reduction: int
     similar: float
     _seen: dict[int, dict[str, Point]] = field(default_factory=dict)
+    _gone_on: dict[int, set[str]] = field(default_factory=dict)
 
     def goes_on(self, trial: str, *, fidelity: int, point: Point) -> bool:
         """Record a trial's result on rung `fidelity` and say whether it is worth the next one (asynchronous: now)."""
@@ -74,4 +76,8 @@ class Rungs:
         coarse = [(rung[name][0], float(round(math.log(rung[name][1] / point[1]) / width))) for name in rivals]
         rank, lonely = ranks(coarse), crowding([rung[name] for name in rivals])
         order = sorted(range(len(rivals)), key=lambda index: (rank[index], -lonely[index]))
-        return rivals.index(trial) in order[: math.ceil(len(rivals) / self.reduction)]
+        places, gone_on = math.ceil(len(rivals) / self.reduction), self._gone_on.setdefault(fidelity, set())
+        if len(gone_on.intersection(rivals)) >= places or rivals.index(trial) not in order[:places]:
+            return False
+        gone_on.add(trial)
+        return True

@@ -107,6 +107,13 @@ def test_one_in_three_of_similar_size_goes_on() -> None:
     assert all(went for a, went in late if a >= 0.9 - 1e-9)
 
 
+def test_no_more_go_on_where_every_newcomer_is_better() -> None:
+    rungs = Rungs(reduction=5, similar=0.1)
+    goes = [rungs.goes_on(str(i), fidelity=0, point=(0.01 * i, 100.0)) for i in range(70)]
+    assert sum(goes) == 14
+    assert goes[:7] == [True, False, False, False, False, True, False]
+
+
 def test_small_networks_do_not_compete_with_large_ones() -> None:
     rungs = Rungs(reduction=3, similar=0.1)
     for index in range(9):
