@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from pruners.borders import HEADS
 from pruners.narrowing import BREAKS, ERRORS, broken, narrowed
 from pruners.plan import Plan
-from pruners.shares import half as half
 from pruners.shares import uneven
 from pruners.slim import removed_positions, slim
 from pruners.swap import swapped
@@ -81,10 +80,10 @@ def prove(model: nn.Module, groups: Sequence[ChannelGroup], example_input: Any) 
     example = example_input if isinstance(example_input, tuple) else (example_input,)
     small_enough = sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
     verdict = _search(_trial(model, example, exact=small_enough), groups)
-    broken = breaking_in_training(model, verdict.groups, example)
+    breaking = breaking_in_training(model, verdict.groups, example)
     verdict = Verdict(
-        groups=tuple(group for group in verdict.groups if group.name not in broken),
-        reasons={**verdict.reasons, **broken},
+        groups=tuple(group for group in verdict.groups if group.name not in breaking),
+        reasons={**verdict.reasons, **breaking},
     )
     heads = {group.name for group in groups if _has_heads(group)}
     reasons = {name: f"whole attention heads: {why}" if name in heads else why for name, why in verdict.reasons.items()}

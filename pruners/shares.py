@@ -1,8 +1,7 @@
 """Plans to try a network with: some of every group's channels, the same ones at every call."""
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from pruners.plan import Plan
 from spaces import ChannelGroup
@@ -21,7 +20,7 @@ def uneven(groups: Sequence[ChannelGroup]) -> Plan:
     return _some(groups, lambda generator, width: round(width * generator.uniform(0.25, 0.75)))
 
 
-def _some(groups: Sequence[ChannelGroup], count: Any) -> Plan:
+def _some(groups: Sequence[ChannelGroup], count: Callable[[random.Random, int], int]) -> Plan:
     kept = {}
     for group in groups:
         generator = random.Random(group.name)

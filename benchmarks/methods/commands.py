@@ -28,7 +28,6 @@ from search.config_file import load_config
 SPARSITY = 0.5
 """Share of the weights that masks are asked to remove."""
 
-
 PATHS = ("weights=", "data.path=")
 """Settings that name a place on one machine, which no table needs."""
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from evaluators.registries import MODELS
 from pruners import METHODS, Analysis, Plan, analyse, count_macs, gather_evidence, slim
 from pruners.decide import choose
-from pruners.proof import half
+from pruners.shares import half
 from pruners.slim import removed_positions
 from pruners.tracer import named_tensors
 

@@ -26,7 +26,8 @@ from torch import nn
 from torchvision.models import detection, segmentation
 
 from pruners import Analysis, Plan, analyse, count, slim
-from pruners.proof import LARGEST, half, masked_tensors, run
+from pruners.proof import LARGEST, masked_tensors, run
+from pruners.shares import half
 from pruners.trace import outputs_in
 
 RESULTS = Path(__file__).parent / "results"

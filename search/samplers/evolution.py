@@ -11,9 +11,10 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from pruners.cost import FloatArray
 from search.halving import ranks
 from search.samplers import SAMPLERS, feasible
-from search.samplers.improvement import Array, Steps
+from search.samplers.improvement import Steps
 from search.samplers.surrogate import Surrogate
 from spaces import Domain, Float, Integer
 from spaces.domain import Value
@@ -175,8 +176,8 @@ class _EvolutionSampler(BaseSampler):
         return self._surrogate
 
     def _gains(
-        self, expected: Array, budgets: Array, surrogate: Surrogate, running: Sequence[Mapping[str, Value]]
-    ) -> Array:
+        self, expected: FloatArray, budgets: FloatArray, surrogate: Surrogate, running: Sequence[Mapping[str, Value]]
+    ) -> FloatArray:
         """Hypervolume that each child is expected to add; where none adds any, how little it falls short.
 
         Running candidates count as if they had their expected answers, so that workers spread out.

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from pruners.cost import FloatArray
 
 
 class Steps:
@@ -22,14 +21,14 @@ class Steps:
         self._begin = np.concatenate(([0.0], points[1][rises]))
         self._end = np.concatenate((points[1][rises], [1.0]))
 
-    def level(self, cost: Array) -> Array:
+    def level(self, cost: FloatArray) -> FloatArray:
         """The best accuracy at no more than `cost`, both (candidates,)."""
-        levels: Array = self._level[np.searchsorted(self._begin, cost, side="right") - 1]
+        levels: FloatArray = self._level[np.searchsorted(self._begin, cost, side="right") - 1]
         return levels
 
-    def improvement(self, accuracy: Array, cost: Array) -> Array:
+    def improvement(self, accuracy: FloatArray, cost: FloatArray) -> FloatArray:
         """Area that each candidate alone would add, (candidates,): exact, 0 where it is dominated."""
         width = np.clip(self._end - np.maximum(self._begin, cost[:, None]), 0.0, None)
         height = np.clip(accuracy[:, None] - self._level, 0.0, None)
-        areas: Array = (width * height).sum(axis=1)
+        areas: FloatArray = (width * height).sum(axis=1)
         return areas

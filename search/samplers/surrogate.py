@@ -5,17 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from pruners.cost import FloatArray
 from spaces.domain import Value
 
 MOST = 600
 """Candidates that one fit takes: more than features, of which 60 numbers have 180."""
 
-Array = npt.NDArray[np.float64]
 Params = Mapping[str, Value]
-
 
 OFFSET = "offset."
 """What the names of offsets begin with; `spaces.space` names them."""
@@ -52,7 +50,7 @@ class Surrogate:
         self._low, self._span = ends[:, 0], ends[:, 1] - ends[:, 0]
         self._offsets = [index for index, name in enumerate(self._numbers) if name.startswith(OFFSET)]
         self._model: Any = BayesianRidge()
-        self._rows: list[Array] = []
+        self._rows: list[FloatArray] = []
 
     def fit(self, params: Sequence[Params], accuracy: Sequence[float]) -> None:
         """Learn from candidates and their accuracies in [0, 1]; from call to call candidates may only be added."""
@@ -61,13 +59,13 @@ class Surrogate:
         clipped = np.clip(np.array(accuracy, dtype=np.float64)[used], 0.005, 0.995)
         self._model.fit(np.stack([self._rows[index] for index in used]), np.log(clipped / (1 - clipped)))
 
-    def predict(self, params: Sequence[Params]) -> Array:
+    def predict(self, params: Sequence[Params]) -> FloatArray:
         """Expected accuracy in [0, 1], shape (candidates,)."""
-        logits: Array = self._model.predict(self._features(params))
-        accuracy: Array = 1 / (1 + np.exp(-logits))
+        logits: FloatArray = self._model.predict(self._features(params))
+        accuracy: FloatArray = 1 / (1 + np.exp(-logits))
         return accuracy
 
-    def _features(self, params: Sequence[Params]) -> Array:
+    def _features(self, params: Sequence[Params]) -> FloatArray:
         rows = [[one.get(name, math.nan) for name in self._numbers] for one in params]
         numbers = np.array(rows, dtype=np.float64).reshape(len(params), len(self._numbers))
         numbers[:, self._log] = np.log(numbers[:, self._log])
@@ -79,7 +77,7 @@ class Surrogate:
             parts.append(numbers * numbers[:, [self._budget]])
         levels = [[1.0 if one.get(name) == choice else 0.0 for name, choice in self._categories] for one in params]
         parts.append(np.array(levels).reshape(len(params), len(self._categories)))
-        features: Array = np.concatenate(parts, axis=1)
+        features: FloatArray = np.concatenate(parts, axis=1)
         return features
 
 

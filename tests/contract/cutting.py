@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pruners import Analysis, Plan, analyse, count, slim
-from pruners.proof import half, masked_tensors, run
+from pruners.proof import masked_tensors, run
+from pruners.shares import half
 from spaces import ChannelGroup
 
 

@@ -15,7 +15,7 @@ import torch
 from benchmarks.surgery import networks
 from benchmarks.surgery.networks import SECTIONS, known, measure
 from pruners import analyse, slim
-from pruners.proof import half
+from pruners.shares import half
 
 ROWS = os.environ.get("PARETOPRUNE_MATRIX_ROWS")
 """A folder for the rows of the table."""

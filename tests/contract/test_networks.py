@@ -9,7 +9,7 @@ from torch import nn
 
 from evaluators.registries import MODELS
 from pruners import Analysis, Plan, analyse, resize, slim
-from pruners.proof import half
+from pruners.shares import half
 from pruners.structure import rebuild_structure, structure_of
 from pruners.tracer import named_tensors
 from tests.contract import more_networks, small_networks  # noqa: F401

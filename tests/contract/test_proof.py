@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pruners import Analysis, analyse, slim
-from pruners.proof import SILENT, half
+from pruners.proof import SILENT
+from pruners.shares import half
 from pruners.tracer import NOTHING
 
 IMAGE = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -12,7 +12,7 @@ from torch.nn import functional
 from evaluators.build import create_model
 from evaluators.specs import ModelSpec
 from pruners import analyse, slim
-from pruners.proof import half
+from pruners.shares import half
 
 SIZES = {"resnet20": 32, "mobilenet_v3_small": 64}
 

@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 
 from pruners import Plan, analyse, gather_evidence, resize, slim
-from pruners.proof import half
+from pruners.shares import half
 from tests.contract.cutting import assert_right, halved, randomise
 
 NETWORKS = ["densenet121", "mobilenet_v2", "mobilenet_v3_small", "resnet18"]
