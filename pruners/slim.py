@@ -36,19 +36,23 @@ def slim(model: nn.Module, groups: Sequence[ChannelGroup], plan: Plan, *, share:
     cuts = _cuts(groups, plan)
     known: dict[tuple[object, ...], Tensor] = {}
     memo: dict[int, object] = {}
+    rows: dict[int, Tensor] = {}
     for name, tensor in named_tensors(model):
         by_axis = cuts.get(name)
         if share and by_axis is None:
             memo[id(tensor)] = tensor
             continue
         data = tensor.detach()
-        piece = data.clone() if by_axis is None else _gather(data, _indices(data, by_axis, known))
-        memo[id(tensor)] = (
+        indices = {} if by_axis is None else _indices(data, by_axis, known)
+        piece = _gather(data, indices) if indices else data.clone()
+        memo[id(tensor)] = new = (
             nn.Parameter(piece, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else piece
         )
+        if 0 in indices:
+            rows[id(new)] = indices[0]
     small: nn.Module = clone(model, memo)
     for module in small.modules():
-        agree(module)
+        agree(module, rows.get(id(getattr(module, "weight", None))))
     for name, by_axis in cuts.items():
         if RECORD in by_axis:
             gone = sum(len(cut.positions.of(cut.gone)) for cut in by_axis[RECORD])
@@ -156,10 +160,10 @@ def resize(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module
     return model
 
 
-def agree(module: nn.Module) -> None:
-    """Bring a layer's record of its widths in line with the shapes of its tensors."""
+def agree(module: nn.Module, stayed: Tensor | None = None) -> None:
+    """Bring a layer's record of its widths in line with its tensors' shapes; of its weight, rows `stayed` are left."""
     if isinstance(module, nn.modules.conv._ConvNd):
-        _agree_convolution(module)
+        _agree_convolution(module, stayed)
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
     elif isinstance(module, nn.modules.batchnorm._NormBase):
@@ -176,9 +180,12 @@ def agree(module: nn.Module) -> None:
         module.num_parameters = module.weight.numel()
 
 
-def _agree_convolution(module: nn.modules.conv._ConvNd) -> None:
+def _agree_convolution(module: nn.modules.conv._ConvNd, stayed: Tensor | None) -> None:
     rows, columns = module.weight.shape[:2]
-    if module.groups > 1 and module.groups == module.in_channels:  # depthwise: one group per input
-        module.groups = rows if module.transposed else rows // (module.out_channels // module.groups)
+    if module.groups > 1 and module.groups == module.in_channels:
+        each = 1 if module.transposed else module.out_channels // module.groups
+        # Depthwise, one group per input, unless each group lost some of its rows: an earlier cut left it one input.
+        if stayed is None or len(torch.unique(stayed // each)) * each == rows:
+            module.groups = rows // each
     module.in_channels = rows if module.transposed else columns * module.groups
     module.out_channels = columns * module.groups if module.transposed else rows

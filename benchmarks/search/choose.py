@@ -33,12 +33,12 @@ def choose(options: argparse.Namespace) -> None:
     setting = make_setting(prepared, options)
     subject(prepared, config).write(networks)
     budgets = plain_budgets(prepared, fractions)
-    for name in options.contenders.split(","):
+    names = options.contenders.split(",")
+    for name in () if options.only_at else names:
         add(name, budgets, setting)
-    if options.at:
-        further = budgets_of_fastnas(options.at, budgets, setting)
-        for name in options.contenders.split(","):
-            add(name, further, setting)
+    further = budgets_of_fastnas(options.at, budgets, setting) if options.at else ()
+    for name in names:
+        add(name, further, setting)
 
 
 def make_setting(prepared: Prepared, options: argparse.Namespace) -> Setting:
@@ -130,6 +130,7 @@ def add_options(parser: argparse.ArgumentParser, *, names: Sequence[str]) -> Non
     parser.add_argument("--contenders", default=",".join(names), help=f"of {', '.join(names)}; searched@1 has seed 1")
     parser.add_argument("--budgets", default="0.3,0.5,0.7", help="fractions of the dense network's MACs")
     parser.add_argument("--at", default="", help="fastnas or fastnas:0.5: also at exactly FastNAS's own MACs")
+    parser.add_argument("--only-at", action="store_true", help="for all but FastNAS, leave out --budgets themselves")
     parser.add_argument("--target", help="range of our own search; default: from the smallest to the largest budget")
     parser.add_argument("--threads", type=int, default=1, help="of FastNAS")
     parser.add_argument("--modelopt-python", type=Path, default=Path(".venv-modelopt/bin/python"))

@@ -42,6 +42,7 @@ def two_rungs(steps: int) -> tuple[str, ...]:
 
 SEARCHES: Mapping[str, tuple[str, ...]] = {
     "searched": (),
+    "searched-40": two_rungs(40),
     TARGETED: (),
     f"{TARGETED}-20": two_rungs(20),
     f"{TARGETED}-40": two_rungs(40),

@@ -12,6 +12,7 @@ from spaces import UserError
 
 TITLES = {
     "searched": "paretoprune search",
+    "searched-40": "paretoprune search, rung of 40 steps",
     "targeted": "paretoprune, that budget alone",
     "targeted-20": "paretoprune, that budget alone, rung of 20 steps",
     "targeted-40": "paretoprune, that budget alone, rung of 40 steps",
@@ -108,6 +109,17 @@ class Results:
         runs = self.of(contender, budget)
         return Interval.of([100 * run.accuracy for run in runs]) if runs else None
 
+    def repeats(self, contender: str) -> list[str]:
+        """The searches that differ from it by their seed alone, itself among them, in the table's order."""
+        kind = contender.partition("@")[0]
+        return [name for name in self.contenders if name.partition("@")[0] == kind]
+
+    def over_searches(self, repeats: Sequence[str], budget: str) -> Interval | None:
+        """Over the means of several searches; None where one has no run."""
+        found = [self.accuracy(name, budget) for name in repeats]
+        means = [interval.mean for interval in found if interval is not None]
+        return Interval.of(means) if len(means) == len(found) else None
+
     def volume(self, contender: str) -> Interval | None:
         """Hypervolume over the budgets that are fractions, one per seed; None where a budget is missing."""
         plain = [budget for budget in self.budgets if "@" not in budget]
@@ -136,7 +148,7 @@ def section(results: Results) -> str:
         "",
         f"Test accuracy in %, mean ± half of the 95 % interval (t, {seeds} of the fine-tuning), the same "
         f"fine-tuning for all: {results.protocol}. {dense_line(results)} Best of each column in bold; intervals do not "
-        "cover the choice of the networks, which was made once.",
+        "cover the choice of the networks, but for the rows over several searches: the mean of each search's mean.",
         "",
         *accuracies(results),
         "",
@@ -180,6 +192,11 @@ def accuracies(results: Results) -> Iterable[str]:
         cost = f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
         facts = [cell(volumes, name, 4), cost, str(runs[0].search_cores), str(max(run.evaluations for run in runs))]
         yield f"| {title(name)} | " + " | ".join([*cells, *facts]) + " |"
+        repeats = results.repeats(name)
+        if len(repeats) > 1 and name == repeats[-1]:
+            means = [results.over_searches(repeats, budget) for budget in results.budgets]
+            over = " | ".join("-" if mean is None else mean.text(2) for mean in means)
+            yield f"| {title(repeats[0])}, over {len(repeats)} searches | {over} | | | | |"
 
 
 def cell(column: dict[str, Interval | None], name: str, digits: int) -> str:

@@ -32,7 +32,7 @@ def searched(name: str, *overrides: str) -> Contender:
     """The contender of one run; `overrides` change the benchmark's configuration."""
 
     def choose(setting: Setting, budgets: Sequence[Budget]) -> Iterator[Chosen]:
-        return answered(name, name, setting, budgets, overrides)
+        return answered(name, run_name(name), setting, budgets, overrides)
 
     return choose
 
@@ -43,9 +43,14 @@ def targeted(name: str, *overrides: str) -> Contender:
     def choose(setting: Setting, budgets: Sequence[Budget]) -> Iterator[Chosen]:
         for budget in budgets:
             changed = (*overrides, f"target_flops={budget.macs}")
-            yield from answered(name, f"{name}-{budget.label.replace('@', '-')}", setting, [budget], changed)
+            yield from answered(name, run_name(f"{name}-{budget.label}"), setting, [budget], changed)
 
     return choose
+
+
+def run_name(name: str) -> str:
+    """The name of the run that answers `name`."""
+    return name.replace("@", "-")
 
 
 def answered(

@@ -34,6 +34,15 @@ def test_two_cuts_are_one_cut_of_what_both_keep(drawn: tuple[str, Plan], data: s
     assert np.array_equal(left.cost.dense, first.counts(found.analysis.groups))
 
 
+def test_a_grouped_convolution_with_one_input_per_group_is_not_taken_for_a_depthwise_one() -> None:
+    found = case("grouped")
+    first = Plan.of({"0.0": (0,), "1.0": (0, 1), "2.0": (0,)})
+    half = slim(found.model, found.analysis.groups, first)
+    twice = slim(half, remaining(found.analysis, first).groups, Plan.of({"0.0": (0,), "1.0": (1,), "2.0": (0,)}))
+    assert (twice[1][0].in_channels, twice[1][0].out_channels, twice[1][0].groups) == (4, 4, 4)
+    assert twice(found.example).shape == (1, 5)
+
+
 def test_rounds_are_one_plan_over_the_dense_groups() -> None:
     groups = (ChannelGroup(name="a", width=6, slices=()), ChannelGroup(name="b", width=2, slices=()))
     plans = (Plan.of({"a": (1, 2, 4, 5), "b": (0, 1)}), Plan.of({"a": (0, 3)}))
