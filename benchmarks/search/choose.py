@@ -53,6 +53,7 @@ def make_setting(prepared: Prepared, options: argparse.Namespace) -> Setting:
         out=options.out,
         modelopt_python=options.modelopt_python.expanduser(),
         threads=options.threads,
+        divisor=options.divisor,
     )
 
 
@@ -133,4 +134,5 @@ def add_options(parser: argparse.ArgumentParser, *, names: Sequence[str]) -> Non
     parser.add_argument("--only-at", action="store_true", help="for all but FastNAS, leave out --budgets themselves")
     parser.add_argument("--target", help="range of our own search; default: from the smallest to the largest budget")
     parser.add_argument("--threads", type=int, default=1, help="of FastNAS")
+    parser.add_argument("--divisor", type=int, default=4, help="of FastNAS's widths; Model Optimizer's default is 32")
     parser.add_argument("--modelopt-python", type=Path, default=Path(".venv-modelopt/bin/python"))

@@ -20,7 +20,6 @@ from evaluators.batches import Batches
 from pruners.evidence import batch_norm_weights
 from spaces import ChannelGroup, PlanError, UserError
 
-DIVISOR = 4
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 1024, 128
 ROOT = Path(__file__).parents[2]
 NAME = "fastnas"
@@ -43,7 +42,7 @@ def fastnas(setting: Setting, budgets: Sequence[Budget]) -> Iterator[Chosen]:
             "seconds": found["seconds"],
             "cores": setting.threads,
             "evaluations": found["evaluations"],
-            "version": f"nvidia-modelopt {answer['version']}",
+            "version": f"nvidia-modelopt {answer['version']} (channel divisor {setting.divisor})",
         }
         path = job / f"subnet-{budget.fraction}.safetensors"
         if not path.exists():
@@ -96,7 +95,7 @@ def write_job(setting: Setting, budgets: Sequence[Budget], folder: Path) -> None
         "model": {"name": spec.name, "params": dict(spec.params)},
         "num_classes": task.num_classes,
         "budgets": [budget.fraction for budget in budgets],
-        "divisor": DIVISOR,
+        "divisor": setting.divisor,
         "calibration_batch": CALIBRATION_BATCH,
         "threads": setting.threads,
         "seed": task.spec.seed,

@@ -31,6 +31,7 @@ class Setting:
         out: the benchmark's folder.
         modelopt_python: interpreter of the environment with NVIDIA Model Optimizer.
         threads: of rivals that are one process.
+        divisor: what FastNAS's widths are multiples of.
     """
 
     prepared: Prepared
@@ -39,6 +40,7 @@ class Setting:
     out: Path
     modelopt_python: Path
     threads: int = 1
+    divisor: int = 4
 
     def chosen(self, contender: str, budget: Budget, kept: Mapping[str, Sequence[int]], **facts: Any) -> Chosen:
         """The record of a network that is a slice of the dense one, with its exact cost."""
