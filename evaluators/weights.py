@@ -68,7 +68,9 @@ def _read_torch(file: Path, path: str) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         rule = "holds more than tensors, or is damaged; paretoprune never unpickles: save model.state_dict()"
         raise UserError(KEY, path, rule) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except (KeyError, IndexError, AttributeError) as error:  # bytes taken for a pickle's; their text says nothing
+        raise UserError(KEY, path, "is no readable file of torch.save") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(KEY, path, f"is no readable file of torch.save ({_first_line(error)})") from error
     return _unwrapped(data, path)
 

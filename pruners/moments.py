@@ -52,6 +52,8 @@ class MomentSums:
 
     def add(self, images: Tensor) -> None:
         """One batch of images (B, C, H, W)."""
+        if not self._weights:
+            return
         device = next(iter(self._weights.values())).device
         with evaluating(self._model), torch.no_grad(), Watch(self._weights) as watch:
             self._model(images.to(device))
