@@ -133,13 +133,19 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     return parse_config(apply_overrides(config.model_dump(mode="json", exclude_defaults=True), overrides))
 
 
-def check_resumable(old: Config, new: Config) -> None:
+def check_resumable(old: Config, new: Config, *, trained: bool = False) -> None:
     """Only what does not change the answers may change when a run goes on.
+
+    Args:
+        old: the run's.
+        new: as it is to go on.
+        trained: members of the front have been trained, so `finetune` is part of the answers.
 
     Raises:
         UserError: something else differs.
     """
     free = {"trials", "workers", "tracking", "give_up_after", "finetune", "train_front", "baseline", "name"}
+    free -= {"finetune"} if trained else set()
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     for key in before:
         if key not in free and before[key] != after[key]:

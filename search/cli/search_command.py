@@ -67,7 +67,7 @@ def _resume(run: str, overrides: list[str], *, runs: Path) -> "SearchResult":
     folder = find_run(run, runs=runs)
     old = folder.config()
     new = with_overrides(old, overrides)
-    check_resumable(old, new)
+    check_resumable(old, new, trained=folder.trained.exists())
     from search.cli.progress import Display
     from search.flow import resume_search
 

@@ -14,7 +14,8 @@ from search.export_run import export_run
 from search.finals import spread
 from search.flow import SearchResult, read_run, resume_search, run_search
 from search.front import Front, Measured
-from spaces import Candidate, Choice
+from search.run_folder import check_resumable
+from spaces import Candidate, Choice, UserError
 
 CONFIG = {
     "model": "digits_resnet",
@@ -95,3 +96,12 @@ def test_going_on_trains_only_who_is_missing(result: SearchResult) -> None:
     assert all(after[key] == item for key, item in before.items())
     assert {fidelity for _, fidelity in set(after) - set(before)} == {1}
     assert replace(more.front.members[0].evaluation, seconds=0).test_accuracy is not None
+
+
+def test_a_front_has_one_recipe(result: SearchResult) -> None:
+    config = result.config
+    other = config.model_copy(update={"finetune": {**config.finetune, "steps": 5}})
+    assert result.folder.trained.exists()
+    check_resumable(config, other)
+    with pytest.raises(UserError, match="finetune"):
+        check_resumable(config, other, trained=True)
