@@ -121,11 +121,10 @@ class Results:
         return Interval.of(means) if len(means) == len(found) else None
 
     def volume(self, contender: str) -> Interval | None:
-        """Hypervolume over the budgets that are fractions, one per seed; None where a budget is missing."""
-        plain = [budget for budget in self.budgets if "@" not in budget]
-        runs = [run for budget in plain for run in self.of(contender, budget)]
+        """Hypervolume over all budgets of the table, one per seed; None where a run is missing."""
+        runs = [run for budget in self.budgets for run in self.of(contender, budget)]
         seeds = {run.seed for run in runs}
-        if not seeds or len(runs) != len(plain) * len(seeds):
+        if not seeds or len(runs) != len(self.budgets) * len(seeds):
             return None
         points = {
             seed: [(run.accuracy, run.macs / run.dense_macs) for run in runs if run.seed == seed] for seed in seeds
