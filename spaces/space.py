@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from spaces.candidate import Candidate, Choice
 from spaces.domain import Categorical, Domain, Float, Integer, Suggest, Value
@@ -112,8 +113,8 @@ class Space:
     def anchors(self) -> Iterator[Candidate]:
         """Candidates to try first, most telling first, without offsets.
 
-        The defaults at several budgets; every other method and step beside the defaults; every allocator as published,
-        at the middle budget and then at the others.
+        The defaults at several budgets; in turn another allocator, method and step beside the defaults, so that few
+        anchors show some of each; the other allocators at the other budgets.
         """
         first, *allocators = [plugin.default_choice() for plugin in self.allocators]
         method, *methods = [plugin.default_choice() for plugin in self.methods]
@@ -121,11 +122,13 @@ class Space:
         middle, *others = self.anchor_budgets()
         for budget in (middle, *others):
             yield self._plain(budget, first, method, step)
-        for other in methods:
-            yield self._plain(middle, first, other, step)
-        for other in steps:
-            yield self._plain(middle, first, method, other)
-        for budget in (middle, *others):
+        in_turn = zip_longest(
+            (self._plain(middle, other, method, step) for other in allocators),
+            (self._plain(middle, first, other, step) for other in methods),
+            (self._plain(middle, first, method, other) for other in steps),
+        )
+        yield from (candidate for three in in_turn for candidate in three if candidate is not None)
+        for budget in others:
             for allocator in allocators:
                 yield self._plain(budget, allocator, method, step)
 

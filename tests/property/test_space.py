@@ -75,6 +75,15 @@ def test_every_anchor_is_a_point_of_the_space(space: Space) -> None:
         assert space.decode(lambda name, _, params=params: params[name]) == anchor
 
 
+def test_few_anchors_show_some_of_each_kind() -> None:
+    space = Space(
+        low_macs=20, high_macs=80, dense_macs=100, allocators=(PLAIN, CLR), methods=(L1, FPGM), steps=(NO_STEP, STEP)
+    )
+    first = list(space.anchors())[5:8]
+    shown = [(a.allocator.name, a.method.name, None if a.step is None else a.step.name) for a in first]
+    assert shown == [("clr", "l1", None), ("uniform", "fpgm", None), ("uniform", "l1", "regroup")]
+
+
 def test_parameters_that_can_take_one_value_only_are_not_asked_for() -> None:
     space = Space(low_macs=50, high_macs=50, dense_macs=100, allocators=(PLAIN,), methods=(L1,))
     asked: list[str] = []
