@@ -45,7 +45,8 @@ def best_at(
     A neighbour's decisions at exactly this budget (the same offsets, allocator and method solved for these MACs),
     measured like the front's members, unless the front's best member within the budget is more accurate by more than a
     standard error: it was picked for its luck too, and MACs that may be spent help a training. So a search answers for
-    any budget, between its members and below the smallest. Members that were trained after it stay as they are.
+    any budget, between its members, below the smallest, and up to the end of its range. Beyond, and where members were
+    trained after it, they stay as they are.
 
     Args:
         result: the search.
@@ -64,7 +65,7 @@ def best_at(
     known = Answer(candidate=member.candidate, number=member.number, accuracy=member.accuracy)
     if within and member.evaluation.test_accuracy is not None:
         return known
-    rivals = _neighbours(result.front, budget)
+    rivals = _neighbours(result.front, budget) if budget <= prepared.space.high_macs else []
     if not rivals:
         return known
     say("measuring the front's neighbours at this budget")
@@ -86,10 +87,11 @@ def best_at(
 
 
 def _neighbours(front: Front, budget_macs: int) -> list[Measured]:
-    """The next members on both sides of a budget; none above the largest, where more MACs bought nothing."""
-    above = [item for item in front.members if item.macs > budget_macs]
-    below = [item for item in front.members if item.macs < budget_macs]
-    return [*below[-2:], *above[:3]] if above else []
+    """The next members on both sides of a budget, of those that were solved for another one."""
+    others = [item for item in front.members if item.candidate.budget_macs != budget_macs]
+    above = [item for item in others if item.macs > budget_macs]
+    below = [item for item in others if item.macs < budget_macs]
+    return [*below[-2:], *above[:3]]
 
 
 def _pick_both(result: SearchResult, target_flops: str, target_latency: str) -> Measured:

@@ -1,5 +1,7 @@
 """From a finished search to a registered model: the whole way, as `paretoprune export` goes it."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from evaluators.artifact import load_slim
 from search.config_file import parse_config
 from search.export_run import budget_alias, export_run
 from search.flow import SearchResult, read_run, run_search
+from search.picking import best_at
+from search.prepare import prepare
 from search.report import ExportReport
 from search.tracking_models import Registration, try_register
 from spaces import UserError
@@ -114,6 +118,22 @@ def test_a_budget_that_was_never_searched_gets_a_network_that_fits_it(result: Se
     assert 0.5 * target < report.pruned.macs / result.dense.macs <= target
     assert any("decisions at this budget" in line for line in said)
     assert load_slim(tmp_path / "out") is not None
+
+
+def test_the_whole_budget_counts_up_to_the_end_of_the_range(result: SearchResult) -> None:
+    prepared = prepare(result.config, folder=result.folder.path, known=result.dense)
+    end, member = prepared.space.high_macs, result.front.members[0]
+    assert member.candidate.budget_macs < end
+    alone = replace(result, front=replace(result.front, members=(member,)))
+    said: list[str] = []
+    answer = best_at(alone, prepared, member=member, target_flops=str(end), say=said.append)
+    margin = math.sqrt(answer.accuracy * (1 - answer.accuracy) / len(prepared.task.search))
+    assert said
+    assert answer.candidate == replace(member.candidate, budget_macs=end)
+    assert answer.accuracy >= member.accuracy - margin
+    said.clear()
+    assert best_at(alone, prepared, member=member, target_flops=str(end + 1), say=said.append).number == member.number
+    assert not said
 
 
 @pytest.mark.parametrize(
