@@ -185,7 +185,7 @@ def _agree_convolution(module: nn.modules.conv._ConvNd, stayed: Tensor | None) -
     if module.groups > 1 and module.groups == module.in_channels:
         each = 1 if module.transposed else module.out_channels // module.groups
         # Depthwise, one group per input, unless each group lost some of its rows: an earlier cut left it one input.
-        if stayed is None or len(torch.unique(stayed // each)) * each == rows:
+        if each == 1 or stayed is None or len(torch.unique(stayed // each)) * each == rows:
             module.groups = rows // each
     module.in_channels = rows if module.transposed else columns * module.groups
     module.out_channels = columns * module.groups if module.transposed else rows
