@@ -13,7 +13,7 @@ from evaluators.split import Split
 from pruners.trace import evaluating
 
 CPU_BATCH, GPU_BATCH = 50, 250
-"""Images per pass without gradients: on a processor as many as its caches hold (a quarter faster than 250)."""
+"""Images per pass without gradients: on a processor as many as its caches hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
