@@ -12,6 +12,7 @@ from search.front import Dense
 from search.halving import Rungs
 from search.journal import repair_journal, sole_driver
 from search.loop import Job, SearchLoop
+from search.opening import num_anchors
 from search.study import Records, SearchStudy, open_storage
 from spaces import Candidate, Float, PlanError, UserError
 from spaces.space import PluginSpace, Space
@@ -237,3 +238,8 @@ def test_a_database_url_works_and_a_wrong_one_is_one_line(tmp_path: Path) -> Non
         open_storage("nosuchdatabase://x")
     with pytest.raises(UserError, match="holds nothing yet"):
         Records(storage, name="other")
+
+
+@pytest.mark.parametrize(("trials", "anchors"), [(1, 1), (8, 2), (20, 5), (40, 5), (100, 12), (2000, 250)])
+def test_an_eighth_of_the_trials_are_anchors_and_more_of_a_short_search(trials: int, anchors: int) -> None:
+    assert num_anchors(trials) == anchors
