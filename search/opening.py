@@ -17,10 +17,10 @@ from spaces import Candidate
 def num_anchors(trials: int) -> int:
     """How many of so many trials go to known good points at most; the rest is the sampler's.
 
-    An eighth: with a quarter, samplers that learn were later where random draws end. Short searches see the defaults at
-    five budgets if these are no more than a quarter.
+    A fifth: with more, samplers that learn are later where random draws end; with less, they end lower. Short searches
+    see the defaults at five budgets if these are no more than a quarter.
     """
-    return max(1, trials // 8, min(5, trials // 4))
+    return max(1, trials // 5, min(5, trials // 4))
 
 
 def plan_key(prepared: Prepared) -> PlanKey:
