@@ -10,7 +10,7 @@ from search.export_formats import FORMATS
 from search.flow import SearchResult, read_run
 from search.front import Measured
 from search.made import Made, make
-from search.picking import Answer, best_at, pick
+from search.picking import best_at, pick
 from search.prepare import Prepared, Say, prepare, quiet
 from search.recipes import final_recipe
 from search.report import ExportReport
@@ -53,7 +53,7 @@ def export_run(
     result = read_run(folder)
     member = pick(result, target_flops, target_latency)
     prepared = prepare(config, folder=folder.path, known=result.dense, say=progress)
-    answer = Answer(candidate=member.candidate, number=member.number, accuracy=member.accuracy)
+    answer = member
     if target_latency is None:
         answer = best_at(result, prepared, member=member, target_flops=target_flops, say=progress)
     progress(_choice(answer, member, result))
@@ -74,14 +74,15 @@ def export_run(
     return report
 
 
-def _choice(answer: Answer, member: Measured, result: SearchResult) -> str:
+def _choice(answer: Measured, member: Measured, result: SearchResult) -> str:
     """What is exported, in a sentence."""
-    exact = answer.candidate == member.candidate
-    macs = member.macs if exact else answer.candidate.budget_macs
+    macs = answer.macs
     size = f"{format_macs(macs)} MACs, {macs / result.dense.macs:.1%} of the dense network's"
-    if exact:
+    if answer == member:
         return f"exporting trial {answer.number}: {size}"
-    return f"exporting trial {answer.number}'s decisions at this budget, better here than any member: at most {size}"
+    if answer in result.measured:
+        return f"exporting trial {answer.number}, which accuracy does not tell from trial {member.number}: {size}"
+    return f"exporting trial {answer.number}'s decisions at this budget: {size}"
 
 
 def _wanted(

@@ -1,7 +1,8 @@
 """Which network of a finished search answers a budget."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from evaluators.worker import Evaluator
 from search.flow import SearchResult
@@ -9,16 +10,10 @@ from search.front import Front, Measured
 from search.prepare import Prepared, Say, quiet
 from search.recipes import final_ladder
 from search.targets import LatencyTarget, Target, format_macs
-from spaces import Candidate, UserError
+from spaces import UserError
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A candidate for a budget, the trial whose decisions it takes, and its accuracy on the search split."""
-
-    candidate: Candidate
-    number: int
-    accuracy: float
+_MOST_ALIKE = 3
+"""Candidates beside the front's members that are measured at a budget: each takes as long as it did in the search."""
 
 
 def pick(result: SearchResult, target_flops: str, target_latency: str | None = None) -> Measured:
@@ -39,14 +34,17 @@ def pick(result: SearchResult, target_flops: str, target_latency: str | None = N
 
 def best_at(
     result: SearchResult, prepared: Prepared, *, member: Measured, target_flops: str, say: Say = quiet
-) -> Answer:
+) -> Measured:
     """The best network for a budget, whether it was searched or not.
 
-    A neighbour's decisions at exactly this budget (the same offsets, allocator and method solved for these MACs),
-    measured like the front's members, unless the front's best member within the budget is more accurate by more than a
-    standard error: it was picked for its luck too, and MACs that may be spent help a training. So a search answers for
-    any budget, between its members, below the smallest, and up to the end of its range. Beyond, and where members were
-    trained after it, they stay as they are.
+    The decisions of some rivals at exactly this budget (the same offsets, allocator and method solved for these MACs)
+    are measured like the front's members: its neighbours, and those that were within a standard error of the best. Of
+    all answers the most accurate ones are told apart by luck alone where they are within a standard error; among those
+    at the whole budget the one wins that is best in the mean of its ranks by loss and by parameters. At equal MACs the
+    parameters that a network keeps rank it as well as its accuracy before training does.
+
+    So a search answers for any budget, between its members, below the smallest, and up to the end of its range. Beyond,
+    and where members were trained after it, they stay as they are.
 
     Args:
         result: the search.
@@ -55,6 +53,9 @@ def best_at(
         target_flops: the budget; of a range, its upper end.
         say: hears when networks are measured.
 
+    Returns:
+        The trial whose decisions are taken, with its candidate and evaluation at this budget.
+
     Raises:
         UserError: the budget can't be read or is out of reach, or the front is empty.
     """
@@ -62,36 +63,61 @@ def best_at(
     target = Target.parse(target_flops)
     budget = target.resolve(dense_macs=result.dense.macs, min_macs=least, key="--target-flops").high_macs
     within = member.macs <= budget
-    known = Answer(candidate=member.candidate, number=member.number, accuracy=member.accuracy)
-    if within and member.evaluation.test_accuracy is not None:
-        return known
-    rivals = _neighbours(result.front, budget) if budget <= prepared.space.high_macs else []
-    if not rivals:
-        return known
-    say("measuring the front's neighbours at this budget")
-    evaluator = Evaluator(
-        prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, final_ladder(prepared.config)
-    )
-    found = [known] if within else []
+    if budget > prepared.space.high_macs or (within and member.evaluation.test_accuracy is not None):
+        return member
+    num_images = len(prepared.splits.search)
+    measured = [item for item in result.measured if item.evaluation.fidelity == result.front.fidelity]
+    measured = [item for item in measured if item.evaluation.status == "complete" and item.macs <= budget]
+    found = [item for item in measured if item.candidate.budget_macs == budget]
+    found += [member] if within and member not in found else []
+    rivals = _rivals(result.front, measured, budget, num_images)
+    if rivals:
+        say(f"measuring {len(rivals)} rivals at this budget")
+        ladder = final_ladder(prepared.config)
+        evaluator = Evaluator(prepared.spec, prepared.splits, prepared.analysis, prepared.evidence, ladder)
     for rival in rivals:
         candidate = replace(rival.candidate, budget_macs=budget)
         evaluation = evaluator.evaluate(candidate, fidelity=result.front.fidelity, seed=prepared.config.seed)
         if evaluation.status == "complete":
-            found.append(Answer(candidate=candidate, number=rival.number, accuracy=evaluation.accuracy))
+            found.append(Measured(number=rival.number, candidate=candidate, evaluation=evaluation))
     if not found:
         raise UserError("--target-flops", target_flops, "no decision of this run leads to a network that small")
-    best = max(found, key=lambda answer: answer.accuracy).accuracy
-    margin = math.sqrt(best * (1 - best) / len(evaluator.task.search))
-    near = [answer for answer in found if answer.accuracy >= best - margin]
-    return max(near, key=lambda answer: (answer.candidate.budget_macs, answer.accuracy))
+    alike = alike_to_best(found, num_images)
+    spent = max(item.candidate.budget_macs for item in alike)
+    return by_loss_and_params([item for item in alike if item.candidate.budget_macs == spent])[0]
 
 
-def _neighbours(front: Front, budget_macs: int) -> list[Measured]:
-    """The next members on both sides of a budget, of those that were solved for another one."""
+def _rivals(front: Front, measured: Sequence[Measured], budget_macs: int, num_images: int) -> list[Measured]:
+    """Whose decisions may be the best ones at a budget, of those solved for another: see `best_at`.
+
+    `measured` are the trials within the budget, measured like the front's members on so many images.
+    """
     others = [item for item in front.members if item.candidate.budget_macs != budget_macs]
     above = [item for item in others if item.macs > budget_macs]
     below = [item for item in others if item.macs < budget_macs]
-    return [*below[-2:], *above[:3]]
+    neighbours = [*below[-2:], *above[:3]]
+    known = {item.number for item in neighbours}
+    alike = by_loss_and_params(alike_to_best(measured, num_images))
+    further = [item for item in alike if item.candidate.budget_macs != budget_macs and item.number not in known]
+    return [*neighbours, *further[:_MOST_ALIKE]]
+
+
+def alike_to_best(items: Sequence[Measured], num_images: int) -> list[Measured]:
+    """The most accurate one and those that its accuracy's standard error does not tell from it."""
+    best = max((item.accuracy for item in items), default=math.nan)
+    margin = math.sqrt(best * (1 - best) / num_images)
+    return [item for item in items if item.accuracy >= best - margin]
+
+
+def by_loss_and_params(items: Sequence[Measured]) -> list[Measured]:
+    """Best first: the mean of the ranks by loss (lower is better) and by parameters (more are); then by accuracy."""
+    losses = sorted(item.evaluation.loss for item in items)
+    params = sorted((item.evaluation.params for item in items), reverse=True)
+
+    def place(item: Measured) -> tuple[int, float]:
+        return losses.index(item.evaluation.loss) + params.index(item.evaluation.params), -item.accuracy
+
+    return sorted(items, key=place)
 
 
 def _pick_both(result: SearchResult, target_flops: str, target_latency: str) -> Measured:

@@ -11,7 +11,8 @@ from evaluators.artifact import load_slim
 from search.config_file import parse_config
 from search.export_run import budget_alias, export_run
 from search.flow import SearchResult, read_run, run_search
-from search.picking import best_at
+from search.front import Measured
+from search.picking import alike_to_best, best_at, by_loss_and_params
 from search.prepare import prepare
 from search.report import ExportReport
 from search.tracking_models import Registration, try_register
@@ -62,7 +63,7 @@ def test_the_best_member_within_the_budget_or_a_neighbour_s_decisions_there_are_
     assert best.macs <= report.pruned.macs <= budget
     if report.pruned.macs > best.macs:
         assert report.candidate["budget_macs"] == budget
-        assert any("decisions at this budget, better here than any member" in line for line in said)
+        assert any("decisions at this budget" in line for line in said)
     assert report.recipe["steps"] == 5
 
 
@@ -133,6 +134,36 @@ def test_the_whole_budget_counts_up_to_the_end_of_the_range(result: SearchResult
     assert answer.accuracy >= member.accuracy - margin
     said.clear()
     assert best_at(alone, prepared, member=member, target_flops=str(end + 1), say=said.append).number == member.number
+    assert not said
+
+
+def test_networks_that_accuracy_does_not_tell_apart_are_ranked_by_loss_and_parameters(result: SearchResult) -> None:
+    some = result.front.members[0]
+
+    def item(number: int, accuracy: float, loss: float, params: int) -> Measured:
+        evaluation = replace(some.evaluation, accuracy=accuracy, loss=loss, params=params)
+        return replace(some, number=number, evaluation=evaluation)
+
+    best, larger, lossy, worse = (
+        item(0, 0.80, 0.60, 90),
+        item(1, 0.79, 0.61, 120),
+        item(2, 0.79, 0.9, 100),
+        item(3, 0.7, 0, 200),
+    )
+    alike = alike_to_best([best, larger, lossy, worse], num_images=400)  # a standard error of 0.02
+    assert alike == [best, larger, lossy]
+    assert [one.number for one in by_loss_and_params(alike)] == [1, 0, 2]
+    assert alike_to_best([best, larger], num_images=10_000) == [best]
+    assert by_loss_and_params(alike_to_best([], num_images=400)) == []
+
+
+def test_of_trials_at_the_very_budget_none_is_measured_again(result: SearchResult) -> None:
+    prepared = prepare(result.config, folder=result.folder.path, known=result.dense)
+    member = result.front.members[0]
+    budget = member.candidate.budget_macs
+    alone = replace(result, front=replace(result.front, members=(member,)), measured=(member,))
+    said: list[str] = []
+    assert best_at(alone, prepared, member=member, target_flops=str(budget), say=said.append) is member
     assert not said
 
 
